@@ -1,0 +1,26 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Statistics for reporting success rates."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's score interval of a success probability (Wilson 1927, JASA 22).
+
+    Unlike the normal approximation it stays inside [0, 1] and keeps a positive width at 0 % and 100 %.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(
+            f"successes={successes} of trials={trials}: valid is 0 <= successes <= trials and trials >= 1."
+        )
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / trials
+    centre = rate + z * z / (2 * trials)
+    half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Films can be played in a browser and mark the outcome of each environment."""
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from flow_rl.utils.film import FilmWriter, tile
+
+
+def test_tile_places_every_environment_and_colours_its_outcome():
+    images = np.stack([np.full((60, 81, 3), 40 * i, dtype=np.uint8) for i in range(3)])
+    picture = tile(images, ["running", "success", "failure"], "title")
+    assert picture.shape[0] % 2 == picture.shape[1] % 2 == 0
+    for value in (0, 40, 80):
+        assert (picture == value).all(axis=2).sum() > 0.7 * 60 * 81
+    colours = [tuple(c) for c in np.unique(picture.reshape(-1, 3), axis=0)]
+    assert (34, 160, 84) in colours and (206, 64, 56) in colours
+
+
+def test_film_is_h264_with_all_frames(tmp_path):
+    path = tmp_path / "film.mp4"
+    rng = np.random.default_rng(0)
+    with FilmWriter(path, fps=10) as film:
+        for _ in range(4):
+            film.add(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8), repeat=2)
+        assert not path.exists()
+    reader = imageio_ffmpeg.read_frames(str(path))
+    facts = next(reader)
+    assert facts["codec"] == "h264" and facts["pix_fmt"].startswith("yuv420p") and facts["size"] == (96, 64)
+    assert sum(1 for _ in reader) == film.num_frames == 8
+
+
+def test_failed_film_keeps_the_old_one(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(RuntimeError), FilmWriter(path, fps=10) as film:
+        film.add(np.zeros((64, 96, 3), dtype=np.uint8))
+        raise RuntimeError
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]

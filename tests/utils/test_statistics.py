@@ -1,0 +1,27 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Wilson's interval agrees with published values and behaves at the borders."""
+
+import pytest
+
+from flow_rl.utils.statistics import wilson_interval
+
+
+def test_agrees_with_newcombe_1998():
+    """Newcombe (1998), Table I, method 3 (score interval without continuity correction)."""
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+def test_is_symmetric_under_swapping_success_and_failure():
+    low, high = wilson_interval(30, 100)
+    assert wilson_interval(70, 100) == pytest.approx((1 - high, 1 - low))
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (5, 4), (-1, 3)])
+def test_impossible_counts_are_refused(successes, trials):
+    with pytest.raises(ValueError, match=f"successes={successes}"):
+        wilson_interval(successes, trials)
