@@ -13,10 +13,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-
 from flow_rl.storage.demos import ChunkDataset, DemoError, Demos, DemoWriter, load_demos
 
-O, A = 5, 2
+OBS, ACT = 5, 2
 
 
 def episode(length: int, seed: int = 0) -> dict:
@@ -25,8 +24,8 @@ def episode(length: int, seed: int = 0) -> dict:
     dones = np.zeros(length, dtype=bool)
     dones[-1] = True
     return {
-        "obs": {"policy": rng.normal(size=(length, O)).astype(np.float32)},
-        "actions": rng.uniform(-1, 1, size=(length, A)).astype(np.float32),
+        "obs": {"policy": rng.normal(size=(length, OBS)).astype(np.float32)},
+        "actions": rng.uniform(-1, 1, size=(length, ACT)).astype(np.float32),
         "rewards": dones.astype(np.float32),
         "dones": dones,
     }
@@ -61,7 +60,7 @@ def test_plain_h5py_reads_the_robomimic_layout(demo_file):
         assert json.loads(file["data"].attrs["env_args"])["type"] == 2
         demo = file["data/demo_1"]
         assert demo.attrs["num_samples"] == 7 and demo.attrs["success"] and demo.attrs["strategy"] == "left"
-        assert demo["obs/policy"].shape == (7, O) and demo["actions"].shape == (7, A)
+        assert demo["obs/policy"].shape == (7, OBS) and demo["actions"].shape == (7, ACT)
         assert demo["rewards"].shape == (7,) and demo["dones"][-1] == 1
 
 
@@ -85,19 +84,19 @@ def test_we_read_isaac_lab_files_with_a_flat_observation(tmp_path):
     handler.create(str(tmp_path / "mimic.hdf5"), env_name="Other")
     data = datasets.EpisodeData()
     for _ in range(3):
-        data.add("obs", torch.ones(O))
-        data.add("actions", torch.zeros(A))
+        data.add("obs", torch.ones(OBS))
+        data.add("actions", torch.zeros(ACT))
     data.pre_export()
     handler.write_episode(data)
     handler.close()
     demos = load_demos(tmp_path / "mimic.hdf5")
-    assert demos.obs.shape == (3, O) and demos.env_args["env_name"] == "Other"
+    assert demos.obs.shape == (3, OBS) and demos.env_args["env_name"] == "Other"
 
 
 def test_robomimic_keys_are_concatenated_in_the_given_order(tmp_path):
     with h5py.File(tmp_path / "low_dim.hdf5", "w") as file:
         demo = file.create_group("data/demo_0")
-        demo["actions"] = np.zeros((3, A))
+        demo["actions"] = np.zeros((3, ACT))
         demo["obs/robot0_eef_pos"] = np.ones((3, 3))
         demo["obs/object"] = np.full((3, 2), 2.0)
     demos = load_demos(tmp_path / "low_dim.hdf5", obs_keys=("object", "robot0_eef_pos"))
@@ -144,7 +143,8 @@ def test_killed_collection_leaves_whole_episodes(tmp_path, kind):
         from flow_rl.storage.demos import DemoWriter
         with DemoWriter({str(path)!r}) as writer:
             for i in range(100000):
-                writer.write(obs={{"policy": np.zeros((9, 3))}}, actions=np.zeros((9, 2)), rewards=np.zeros(9), dones=np.zeros(9))
+                z = np.zeros((9, 2))
+                writer.write(obs={{"policy": z}}, actions=z, rewards=z[:, 0], dones=z[:, 0])
                 print(i, flush=True)
     """
     process = subprocess.Popen(
@@ -182,10 +182,10 @@ def corrupt(path, kind):
                 file["data/demo_0/obs/policy"][0, 2] = np.inf
             elif kind == "width":
                 del file["data/demo_3/actions"]
-                file["data/demo_3/actions"] = np.zeros((5, A + 1))
+                file["data/demo_3/actions"] = np.zeros((5, ACT + 1))
             elif kind == "length":
                 del file["data/demo_1/actions"]
-                file["data/demo_1/actions"] = np.zeros((6, A))
+                file["data/demo_1/actions"] = np.zeros((6, ACT))
             elif kind == "image":
                 del file["data/demo_0/obs/policy"]
                 file["data/demo_0/obs/policy"] = np.zeros((4, 8, 8, 3))

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Measuring and filming a policy in a vectorised environment."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tqdm import tqdm
+
+from .film import FilmWriter, tile
+from .statistics import wilson_interval
+
+
+class Policy(Protocol):
+    """What evaluation needs from a policy."""
+
+    def act(self, obs: Any) -> torch.Tensor:
+        """Return one decision per environment, shape (E, H*A)."""
+
+    def reset(self, env_ids: torch.Tensor) -> None:
+        """Begin a new episode in these environments."""
+
+
+@torch.inference_mode()
+def evaluate(
+    env: Any, policy: Policy, num_episodes: int, *, seed: int, horizon: int, progress: bool = True
+) -> dict[str, Any]:
+    """Return success rate with its 95 % interval, mean return, mean length and speed.
+
+    Each environment contributes the same number of episodes, its first ones, so that short episodes do not weigh more;
+    ``num_episodes`` is rounded up accordingly.
+
+    Args:
+        env: Manager-based environment with a termination ``success``.
+        policy: Policy to measure.
+        num_episodes: Least number of episodes.
+        seed: Seed of environment and policy.
+        horizon: Control steps that one environment step executes, H.
+        progress: Whether to show a progress bar.
+    """
+    quota = math.ceil(num_episodes / env.num_envs)
+    zeros = torch.zeros(env.num_envs, device=env.device)
+    episodes, successes, returns, lengths = zeros.long(), zeros.long(), zeros.clone(), zeros.clone()
+    running_return, running_length = zeros.clone(), zeros.clone()
+
+    obs, _ = env.reset(seed=seed)
+    torch.manual_seed(seed)
+    policy.reset(torch.arange(env.num_envs, device=env.device))
+    steps, start = 0, time.perf_counter()
+    with tqdm(total=quota * env.num_envs, desc="evaluate", unit="episode", disable=not progress) as bar:
+        while bool((episodes < quota).any()):
+            obs, rewards, terminated, truncated, _ = env.step(policy.act(obs))
+            steps += 1
+            running_return += rewards
+            running_length += horizon
+            dones = terminated | truncated
+            counted = dones & (episodes < quota)
+            successes += counted & env.termination_manager.get_term("success")
+            returns += torch.where(counted, running_return, 0.0)
+            lengths += torch.where(counted, running_length, 0.0)
+            episodes += counted
+            running_return[dones] = 0.0
+            running_length[dones] = 0.0
+            env_ids = dones.nonzero().flatten()
+            if len(env_ids) > 0:
+                policy.reset(env_ids)
+                total = int(episodes.sum())
+                bar.set_postfix(success=f"{int(successes.sum()) / max(total, 1):.1%}")
+                bar.update(total - bar.n)
+    seconds = time.perf_counter() - start
+
+    total, num_successes = int(episodes.sum()), int(successes.sum())
+    return {
+        "success": num_successes / total,
+        "ci95": list(wilson_interval(num_successes, total)),
+        "episodes": total,
+        "mean_return": float(returns.sum()) / total,
+        "mean_episode_length": float(lengths.sum()) / total,
+        "env_steps_per_s": steps * horizon * env.num_envs / seconds,
+    }
+
+
+@torch.inference_mode()
+def record_film(
+    env: Any, policy: Policy, path: str | Path, *, camera: str, seed: int, horizon: int, title: str, hold: float = 1.5
+) -> int:
+    """Film one episode per environment, one picture per control step, and return the number of successes.
+
+    Args:
+        env: Environment that executes one control step per step and whose scene has the camera.
+        policy: Policy to film; its chunks are executed open loop, as in training.
+        path: File to write, ending in .mp4.
+        camera: Name of the camera in the scene.
+        seed: Seed of environment and policy.
+        horizon: Chunk length of the policy, H.
+        title: First part of the header.
+        hold: How long the last picture stays [s].
+    """
+    fps = 1.0 / env.step_dt
+    marks = ["running"] * env.num_envs
+    obs, _ = env.reset(seed=seed)
+    torch.manual_seed(seed)
+    policy.reset(torch.arange(env.num_envs, device=env.device))
+    images = _camera_images(env, camera)
+    name = f"{title}  |  real time"
+    with FilmWriter(path, fps) as film:
+        film.add(tile(images, marks, name))
+        bar = tqdm(range(int(env.max_episode_length)), desc="film", unit="step")
+        for tick in bar:
+            if tick % horizon == 0:
+                chunk = policy.act(obs).reshape(env.num_envs, horizon, -1)  # (E, H, A)
+            obs, _, terminated, truncated, _ = env.step(chunk[:, tick % horizon])
+            success = env.termination_manager.get_term("success")
+            for env_id in (terminated | truncated).nonzero().flatten().tolist():
+                if marks[env_id] == "running":
+                    marks[env_id] = "success" if bool(success[env_id]) else "failure"
+            # a finished environment has been reset: its tile keeps the last picture of the episode
+            running = [env_id for env_id, mark in enumerate(marks) if mark == "running"]
+            images[running] = _camera_images(env, camera)[running]
+            picture = tile(images, marks, name)
+            film.add(picture)
+            if not running:
+                bar.close()
+                break
+        film.add(picture, repeat=round(hold * fps))
+    return marks.count("success")
+
+
+def _camera_images(env: Any, camera: str):
+    """Return the current pictures of a scene camera, shape (E, height, width, 3), uint8."""
+    images = env.scene[camera].data.output["rgb"]
+    images = getattr(images, "torch", images)
+    return images[..., :3].to("cpu", torch.uint8, copy=True).numpy()

@@ -1,0 +1,41 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Evaluation counts every environment alike and films what happened."""
+
+import pytest
+import torch
+from flow_rl.utils.evaluation import evaluate, record_film
+
+from tests.toy_env import ToyEnv, ToyExpert
+
+
+def test_each_environment_contributes_the_same_number_of_episodes():
+    """Short episodes belong to environment 0, which succeeds: counting the first 8 finished would give 6/8."""
+    env = ToyEnv()
+    result = evaluate(env, ToyExpert(env), 8, seed=0, horizon=1, progress=False)
+    assert result["episodes"] == 8 and result["success"] == 0.5
+    assert result["mean_return"] == 0.5
+    assert result["mean_episode_length"] == pytest.approx((1 + 2 + 3 + 4) / 4)
+    assert result["ci95"][0] < 0.5 < result["ci95"][1]
+
+
+def test_episodes_are_rounded_up_and_length_counts_control_steps():
+    env = ToyEnv()
+    result = evaluate(env, ToyExpert(env), 5, seed=0, horizon=4, progress=False)
+    assert result["episodes"] == 8 and result["mean_episode_length"] == pytest.approx(4 * 2.5)
+
+
+def test_film_plays_chunks_open_loop_until_every_environment_has_finished(tmp_path):
+    class Chunks(ToyExpert):
+        def act(self, obs):
+            self.count += 1
+            rows = 10.0 * self.count + torch.arange(2.0)
+            return rows[:, None].expand(2, 3).reshape(1, 6).repeat(self.env.num_envs, 1)
+
+    env = ToyEnv()
+    successes = record_film(
+        env, Chunks(env), tmp_path / "f.mp4", camera="camera", seed=0, horizon=2, title="toy", hold=0.0
+    )
+    assert successes == 2 and (tmp_path / "f.mp4").stat().st_size > 0
+    assert [float(a[0, 0]) for a in env.actions] == [10, 11, 20, 21] and env.actions[0].shape == (4, 3)
