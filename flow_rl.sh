@@ -45,7 +45,7 @@ if sys.version_info[:2] == (3, 12): print(getattr(sys, "_base_executable", sys.e
 
 check_disk() {
     local free
-    free=$(df -Pk "$root" | awk 'NR == 2 { print int($4 / 1e6) }')
+    free=$(df -Pk "$root" | awk 'NR == 2 { print int($4 * 1024 / 1e9) }')
     ((free >= MIN_DISK_GB)) || die "$MIN_DISK_GB GB of free disk are needed in $root, $free GB are free: make room and" \
         "repeat the command"
 }

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The repository keeps its promises: a fixed layout, exact pins, no trace of the machine that wrote it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYOUT = {
+    "exts", "tasks", "scripts", "assets", "tests", "extension.toml", "pyproject.toml", "README.md", "CHANGELOG.md",
+    "LICENSE", "flow_rl.sh", ".ci", ".gitignore", ".python-version",
+}  # fmt: skip
+MACHINE_TRACES = re.compile(r"(?<![\w.}])/(root|home|work|opt|Users)/|file://|pypi\.org|pythonhosted|index[-_]url\s*=")
+REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)")
+
+
+def normalise(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(requirements: list[str]) -> dict[str, str]:
+    """Name and version of requirements that must all be exact."""
+    matches = {text: REQUIREMENT.fullmatch(text) for text in requirements}
+    assert all(matches.values()), [text for text, match in matches.items() if not match]
+    return {normalise(match[1]): match[2] for match in matches.values()}
+
+
+@pytest.fixture(scope="module")
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[Path]:
+    """Every file in git, new ones included."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def sources(tracked) -> dict[Path, str]:
+    return {path: path.read_text() for path in tracked if path.suffix == ".py"}
+
+
+def test_layout_is_fixed(tracked):
+    assert {path.relative_to(ROOT).parts[0] for path in tracked} == LAYOUT
+
+
+def test_files_are_small(tracked):
+    assert [path for path in tracked if path.stat().st_size > 2e6] == []
+
+
+def test_files_name_no_machine(tracked):
+    found = []
+    for path in tracked:
+        text = path.read_bytes().decode("utf-8", errors="ignore") if path != Path(__file__) else ""
+        found += [f"{path.name}: {line.strip()}" for line in text.splitlines() if MACHINE_TRACES.search(line)]
+    assert found == []
+
+
+def test_lock_file_stays_outside(tracked):
+    assert ROOT / "uv.lock" not in tracked
+
+
+def test_sources_carry_the_licence(sources):
+    header = "# Copyright (c) 2026, The flow_rl Developers.\n# SPDX-License-Identifier: BSD-3-Clause\n"
+    assert [path for path, text in sources.items() if not text.startswith(header)] == []
+
+
+def test_every_installed_package_is_pinned(project):
+    """What is installed is what pyproject.toml says, to the last transitive version."""
+    direct = pins(project["project"]["dependencies"] + project["dependency-groups"]["dev"])
+    transitive = pins(project["tool"]["uv"]["constraint-dependencies"])
+    assert not direct.keys() & transitive.keys()
+    installed = {normalise(dist.name): dist.version for dist in importlib.metadata.distributions()}
+    del installed[project["project"]["name"]]
+    assert installed == direct | transitive
+
+
+def test_every_direct_dependency_is_imported(project, sources):
+    """Lean: what nothing imports is not asked for."""
+    imported = set()
+    for path, text in sources.items():
+        for node in ast.walk(ast.parse(text)):
+            if "tests" in path.relative_to(ROOT).parts[:1]:
+                continue
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    modules = importlib.metadata.packages_distributions()
+    used = {normalise(name) for module in imported for name in modules.get(module, [])}
+    assert pins(project["project"]["dependencies"]).keys() - used == set()
+
+
+def test_isaac_lab_finds_the_tasks():
+    (entry,) = importlib.metadata.entry_points(group="isaaclab.tasks")
+    assert entry.load().__name__ == "flow_rl_tasks"
+
+
+def test_extension_describes_the_project(project):
+    extension = tomllib.loads((ROOT / "extension.toml").read_text())
+    assert extension["package"]["version"] == project["project"]["version"]
+    assert extension["package"]["description"] == project["project"]["description"]
+    modules = {module["name"] for module in extension["python"]["module"]}
+    folders = [ROOT / folder for folder in project["tool"]["setuptools"]["packages"]["find"]["where"]]
+    assert modules == {path.parent.name for folder in folders for path in folder.glob("*/__init__.py")}
+
+
+def test_changelog_has_the_version(project):
+    assert f"## {project['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
