@@ -134,7 +134,7 @@ def test_full_disk_is_named(checkout):
     (checkout.bin / "df").unlink()
     write_program(checkout.bin / "df", "#!/usr/bin/env bash\necho header\necho disk 100000000 0 7000000 99% /\n")
     error = checkout.error("setup")
-    assert "8 GB" in error and "7 GB are free" in error
+    assert "9 GB" in error and "7 GB are free" in error
     checkout.stub_uv()
     assert checkout.run("setup", FLOW_RL_MIN_DISK_GB="7").returncode == 0
 
@@ -181,6 +181,19 @@ def test_failed_set_up_is_repeated(checkout):
     checkout.uv.write_text(works)
     assert checkout.run("setup").returncode == 0
     assert checkout.syncs == 2
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_robot_is_built_at_set_up(checkout, status):
+    checkout.stub_uv()
+    (checkout.folder / "assets/flow_rl_assets").mkdir(parents=True)
+    (checkout.folder / "assets/flow_rl_assets/build.py").touch()
+    write_program(checkout.folder / "fake_python", f'#!/usr/bin/env bash\necho "$*"\nexit {status}\n')
+    if status:
+        assert "the robot could not be built" in checkout.error("setup")
+    else:
+        assert checkout.run("setup").returncode == 0
+    assert (checkout.folder / ".tool/setup.log").read_text() == "-m flow_rl_assets.build\n"
 
 
 def test_interrupted_set_up_starts_afresh(ready):
