@@ -1,0 +1,9 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Tasks of flow_rl, found by Isaac Lab through the entry-point group ``isaaclab.tasks``.
+
+Each folder registers its task when it is imported, from strings only: no simulator is loaded.
+"""
+
+from . import lift  # noqa: F401

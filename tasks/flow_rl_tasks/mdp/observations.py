@@ -1,0 +1,78 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Observations in the frame of the environment; non-finite values are read as zero.
+
+A broken environment is reset by its ``non_finite`` termination, but its last observation still reaches the learner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from isaaclab.managers import SceneEntityCfg
+from isaaclab.utils.math import quat_apply
+
+if TYPE_CHECKING:
+    from isaaclab.envs import ManagerBasedEnv
+
+ROBOT = SceneEntityCfg("robot")
+OBJECT = SceneEntityCfg("object")
+
+
+def finite(values: torch.Tensor) -> torch.Tensor:
+    """Values with NaN and infinities replaced by zero."""
+    return torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def canonical_quat(quat: torch.Tensor, component: int) -> torch.Tensor:
+    """The one of q and -q whose given component (x, y, z, w) is not negative; both are the same rotation."""
+    return torch.where(quat[:, component : component + 1] < 0.0, -quat, quat)
+
+
+def body_frame_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
+    """Position [m] of a point fixed to a body of the robot, shape (E, 3)."""
+    return finite(_body_point_w(env, robot_cfg, offset) - env.scene.env_origins)
+
+
+def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
+    """Orientation (x, y, z, w) of a body that mostly points down, shape (E, 4).
+
+    The sign makes x positive, which for a gripper pointing down jumps only at a yaw of 180 degrees.
+    """
+    quat = env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    return finite(canonical_quat(quat, 0))
+
+
+def joint_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
+    """Joint positions [rad or m], shape (E, J)."""
+    return finite(env.scene[robot_cfg.name].data.joint_pos.torch[:, robot_cfg.joint_ids])
+
+
+def object_pos(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
+    """Position [m] of an object, shape (E, 3)."""
+    return finite(env.scene[object_cfg.name].data.root_pos_w.torch - env.scene.env_origins)
+
+
+def object_quat(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
+    """Orientation (x, y, z, w) of an object, shape (E, 4), with w positive."""
+    return finite(canonical_quat(env.scene[object_cfg.name].data.root_quat_w.torch, 3))
+
+
+def object_rel_pos(
+    env: ManagerBasedEnv,
+    robot_cfg: SceneEntityCfg,
+    offset: tuple[float, float, float],
+    object_cfg: SceneEntityCfg = OBJECT,
+) -> torch.Tensor:
+    """Vector [m] from a point fixed to a body of the robot to an object, shape (E, 3)."""
+    return finite(env.scene[object_cfg.name].data.root_pos_w.torch - _body_point_w(env, robot_cfg, offset))
+
+
+def _body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
+    data = env.scene[robot_cfg.name].data
+    pos = data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    quat = data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    return pos + quat_apply(quat, torch.tensor(offset, device=pos.device).expand_as(pos))

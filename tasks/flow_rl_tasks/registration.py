@@ -1,0 +1,47 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Registration of a task together with all learners, from strings only."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+DEFAULT_LEARNER = "score_flow"
+"""Learner behind ``rsl_rl_cfg_entry_point``, that is, without ``--agent``."""
+
+
+def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents: dict[str, str] | None = None) -> None:
+    """Register a manager-based task with Gymnasium.
+
+    Each learner found in :mod:`flow_rl.configs` is registered as ``<learner>_cfg_entry_point``, so that
+    ``--agent <learner>_cfg_entry_point`` selects it.
+
+    Args:
+        task_id: Name of the task, such as ``FlowRL-Lift-Franka``.
+        env_cfg: ``"module:Class"`` of the environment configuration.
+        expert: ``"module:Class"`` of the scripted expert, if there is one.
+        agents: ``"module:Class"`` per learner name, instead of or in addition to the learners' own configurations.
+    """
+    learners = {**_learners(), **(agents or {})}
+    kwargs = {f"{name}_cfg_entry_point": entry_point for name, entry_point in learners.items()}
+    if DEFAULT_LEARNER in learners:
+        kwargs["rsl_rl_cfg_entry_point"] = learners[DEFAULT_LEARNER]
+        kwargs["default_agent"] = "rsl_rl"
+    if expert is not None:
+        kwargs["expert_entry_point"] = expert
+    gym.register(
+        id=task_id,
+        entry_point="isaaclab.envs:ManagerBasedRLEnv",
+        disable_env_checker=True,
+        kwargs={"env_cfg_entry_point": env_cfg, **kwargs},
+    )
+
+
+def _learners() -> dict[str, str]:
+    """Configuration of each learner as ``"module:Class"``, by name."""
+    try:
+        from flow_rl.configs import learners
+    except ImportError:  # tasks are usable without a learner
+        return {}
+    return learners()
