@@ -127,3 +127,9 @@ def test_extension_describes_the_project(project):
 
 def test_changelog_has_the_version(project):
     assert f"## {project['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_readme_names_only_scripts_that_exist():
+    named = set(re.findall(r"-p (scripts/\w+\.py)", (ROOT / "README.md").read_text()))
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
