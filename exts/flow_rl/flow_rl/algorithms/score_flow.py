@@ -1,0 +1,209 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""ScoRe-Flow (arXiv 2604.10962): fine-tuning a flow policy through stochastic chains with a learned score drift.
+
+With the score coefficient at zero this is ReinFlow (arXiv 2505.22094).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from rsl_rl.models import MLPModel
+from tensordict import TensorDict
+
+from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, time_grid, velocity_to_score
+from flow_rl.models import FlowPolicy
+from flow_rl.nn import NoisePredictor, ScoreCoefficient, ScoreCoefficientKind
+from flow_rl.objectives import ppo_surrogate, value_loss
+from flow_rl.utils.check import require, require_choice
+
+from .bc_regularizer import BcRegularizer
+from .on_policy import OnPolicyAlgorithm
+
+StdSchedule = Literal["learn", "learn_decay"]
+"""Bounds of the exploration noise: fixed, or with an upper bound that is held and then lowered."""
+
+
+class ScoreFlow(OnPolicyAlgorithm):
+    """PPO on the likelihood of the whole chain x_0 .. x_K, with x_{i+1} ~ N(x_i + (v + alpha s) / K, sigma^2).
+
+    v is the policy's velocity, s = (t v - x) / (1 - t) its score, alpha(t) the learned coefficient psi, and
+    sigma(t, obs) the learned noise phi. Policy, psi and phi learn together.
+    """
+
+    def __init__(
+        self,
+        actor: FlowPolicy,
+        critic: MLPModel,
+        obs: TensorDict,
+        *,
+        clip_param: float,
+        entropy_coef: float,
+        target_kl: float | None,
+        score_coef: float,
+        score_coef_kind: ScoreCoefficientKind,
+        learn_score_coef: bool,
+        score_clip: float,
+        std_min: float,
+        std_max: float,
+        std_schedule: StdSchedule,
+        std_hold: float,
+        std_decay: float,
+        noise_hidden_dims: list[int],
+        noise_clip: float,
+        bc_coef: float,
+        **bookkeeping,
+    ):
+        """Build the learner; its config explains the settings, the base class the remaining ones."""
+        _check_settings(locals())
+        self.score_coefficient = ScoreCoefficient(score_coef, score_coef_kind) if score_coef > 0 else None
+        self.noise_predictor = NoisePredictor(
+            actor.output_dim, actor.obs_dim, actor.time_embedding_dim, noise_hidden_dims
+        )
+        modules = {"noise_predictor": self.noise_predictor}
+        if self.score_coefficient is not None:
+            self.score_coefficient.requires_grad_(learn_score_coef)
+            modules["score_coefficient"] = self.score_coefficient
+        self.bc = BcRegularizer(actor, bc_coef) if bc_coef > 0 else None
+        if self.bc is not None:
+            modules["bc"] = self.bc
+
+        self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
+        self.score_clip, self.std_min, self.std_range = score_clip, std_min, (std_min, std_max)
+        self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
+        self.bounds = ChainBounds(mean=actor.intermediate_clip or float("inf"), deviations=noise_clip)
+        fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
+        super().__init__(actor, critic, obs, fields=fields, modules=modules, **bookkeeping)
+
+    @property
+    def name(self) -> str:
+        """ScoRe-Flow, or ReinFlow when there is no score drift."""
+        return "reinflow" if self.score_coefficient is None else "score_flow"
+
+    def drift(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Velocity plus the score times its coefficient, shape (..., H * A)."""
+        velocity = self.actor.velocity_field(x, t, latent)
+        if self.score_coefficient is None:
+            return velocity
+        score = velocity_to_score(velocity, x, t).clamp(-self.score_clip, self.score_clip)
+        return velocity + self.score_coefficient(t) * score
+
+    def std(self, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Exploration noise at times (..., 1), shape (..., H * A)."""
+        return self.noise_predictor(self.actor.velocity.time_embedding(t), latent, self.std_min, self.std_max)
+
+    @property
+    def std_max(self) -> float:
+        """Present upper bound of the noise; `std_decay` is the share of the range that remains at the end."""
+        low, high = self.std_range
+        if self.std_schedule == "learn":
+            return high
+        return hold_then_cosine(high, low + self.std_decay * (high - low), self.progress, self.std_hold)
+
+    def explore(self, latent: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Last states of freshly sampled chains; the chains and their likelihoods are kept."""
+        noise = torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device)
+        chain = sample_chain(
+            lambda x, t: self.drift(x, t, latent),
+            lambda x, t: self.std(t, latent),
+            noise,
+            self.actor.num_flow_steps,
+            self.bounds,
+        )
+        return chain.action, {"chain": chain.states, "log_prob": chain.log_prob}
+
+    def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Critic loss and, once the critic is warm, the policy loss."""
+        critic_loss = value_loss(self.critic(batch["obs"]).squeeze(-1), batch["return"])
+        metrics = {"value": critic_loss.detach()}
+        if self.warming_up:
+            with torch.no_grad():
+                return critic_loss, metrics | self.policy_loss(batch)[1]
+        policy_loss, policy_metrics = self.policy_loss(batch)
+        return critic_loss + policy_loss, metrics | policy_metrics
+
+    def policy_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Clipped surrogate of the chain's likelihood ratio, entropy bonus and optional pull to the pretrained policy."""
+        latent = self.actor.get_latent(batch["obs"])
+        per_step = latent.unsqueeze(1)  # (B, 1, O)
+        chain = score_chain(
+            lambda x, t: self.drift(x, t, per_step),
+            lambda x, t: self.std(t, per_step),
+            batch["chain"],
+            self.bounds,
+        )
+        advantage = batch["advantage"]
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        surrogate = ppo_surrogate(chain.log_prob, batch["log_prob"], advantage, self.clip_param)
+        entropy = chain.entropy.mean()
+        loss = surrogate.loss - self.entropy_coef * entropy
+        metrics = {
+            "surrogate": surrogate.loss,
+            "entropy": entropy,
+            "ratio": surrogate.ratio.mean(),
+            "ratio_error": (surrogate.ratio - 1.0).abs().max(),
+            "kl": surrogate.kl,
+            "clip_fraction": surrogate.clip_fraction,
+            "saturation": (batch["chain"][:, -1].abs() >= self.bounds.action).float().mean(),
+            "sigma": chain.std.mean(dim=(0, 2)),
+        }
+        if self.bc is not None:
+            bc_loss = self.bc(self.actor, batch["obs"])
+            loss = loss + bc_loss
+            metrics["bc"] = bc_loss
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+    def enough(self, log: list[dict[str, torch.Tensor]]) -> bool:
+        """Stop when the epoch moved the policy too far; all ranks decide alike."""
+        if self.target_kl is None:
+            return False
+        kl = torch.stack([entry["kl"] for entry in log]).mean()
+        if self.world_size > 1:
+            torch.distributed.all_reduce(kl)
+            kl /= self.world_size
+        return bool(kl > self.target_kl)
+
+    def diagnostics(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Alpha and sigma of each flow step, the noise's upper bound, and how far the very first ratios were from 1."""
+        num_steps = self.actor.num_flow_steps
+        t = time_grid(num_steps, self.device)
+        with torch.no_grad():
+            alpha = self.score_coefficient(t) if self.score_coefficient is not None else torch.zeros_like(t)
+        sigma = torch.stack([entry["sigma"] for entry in log]).mean(dim=0)
+        self.actor.output_std = sigma
+        return {
+            **{f"alpha_{i}": alpha[i, 0] for i in range(num_steps)},
+            **{f"sigma_{i}": sigma[i] for i in range(num_steps)},
+            "sigma_max": sigma.new_tensor(self.std_max),
+            "ratio_error_first": log[0]["ratio_error"],
+        }
+
+    def policy_replaced(self) -> None:
+        """Pull towards the policy that fine-tuning begins with."""
+        if self.bc is not None:
+            self.bc.follow(self.actor)
+
+
+def _check_settings(given: dict) -> None:
+    """Check the settings that are ScoRe-Flow's own."""
+    field = "agent.algorithm."
+    low, high = given["std_min"], given["std_max"]
+    require(low > 0, field + "std_min", low, "> 0", "use 0.08; below 0.05 the likelihood's gradients explode.")
+    require(
+        low <= high,
+        field + "std_min",
+        low,
+        f"at most {field}std_max = {high}",
+        "lower std_min or raise std_max.",
+    )
+    for name in ("std_hold", "std_decay"):
+        require(0 <= given[name] <= 1, field + name, given[name], "[0, 1]", "use std_hold 0.35 and std_decay 0.7.")
+    for name in ("clip_param", "score_clip", "noise_clip"):
+        require(given[name] > 0, field + name, given[name], "> 0", "use clip_param 0.01, score_clip 10, noise_clip 3.")
+    for name in ("score_coef", "bc_coef", "entropy_coef"):
+        require(given[name] >= 0, field + name, given[name], ">= 0", "use 0 to switch it off.")
+    require_choice(field + "score_coef_kind", given["score_coef_kind"], get_args(ScoreCoefficientKind))
+    require_choice(field + "std_schedule", given["std_schedule"], get_args(StdSchedule))

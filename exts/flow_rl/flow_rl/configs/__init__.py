@@ -1,0 +1,22 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Configurations: typed data, one file per learner. Importing this package imports nothing else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def learners() -> dict[str, str]:
+    """Entry points of the learners' runner configurations by name, found without importing them.
+
+    A learner is a file of this folder that defines a class whose name ends in `RunnerCfg`.
+    """
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        match = re.search(r"^class (\w+RunnerCfg)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if match:
+            found[path.stem] = f"{__name__}.{path.stem}:{match[1]}"
+    return found

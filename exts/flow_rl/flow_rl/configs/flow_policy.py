@@ -1,0 +1,46 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Configuration of the flow policy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isaaclab.utils import configclass
+from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
+
+
+@configclass
+class FlowPolicyCfg(RslRlMLPModelCfg):
+    """Settings of :class:`flow_rl.models.FlowPolicy`; pretraining and fine-tuning share them."""
+
+    class_name: str = "flow_rl.models.flow_policy:FlowPolicy"
+    """Implementation."""
+
+    horizon: int = 4
+    """Actions H in a chunk; the task's action term must execute as many."""
+
+    num_flow_steps: int = 4
+    """Integration steps K from noise to action, at least 1."""
+
+    hidden_dims: list[int] = [512, 512, 512]
+    """Widths of the velocity net: an input layer and one residual layer per further width."""
+
+    activation: str = "relu"
+    """Activation of the velocity net, as named by rsl_rl."""
+
+    time_embedding_dim: int = 16
+    """Number of features of the flow time, even."""
+
+    prediction: Literal["v", "x"] = "v"
+    """Whether the net predicts the velocity (v) or the action at the end of the flow (x)."""
+
+    initial_noise: Literal["random", "zero"] = "random"
+    """Where the flow starts when the policy is played: a standard normal sample, or zero."""
+
+    intermediate_clip: float | None = 1.0
+    """Bound on each coordinate after an integration step, in playing and in fine-tuning; None for no bound."""
+
+    obs_clip: float | None = 5.0
+    """Bound on normalised observations, in half ranges of the demonstrations; None for no bound."""

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Configuration of pretraining by flow matching."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from isaaclab.utils import configclass
+
+from .flow_policy import FlowPolicyCfg
+
+
+@configclass
+class PretrainCfg:
+    """Settings of behaviour cloning; scripts/pretrain.py takes them as `agent.<field>=<value>`."""
+
+    actor: FlowPolicyCfg = FlowPolicyCfg()
+    """The policy."""
+
+    seed: int = 0
+    """Seed of initial weights, split and batches."""
+
+    device: str = "cuda:0" if torch.cuda.is_available() else "cpu"
+    """Where learning happens."""
+
+    num_steps: int = 6000
+    """Optimiser steps."""
+
+    batch_size: int = 256
+    """Chunks per step."""
+
+    learning_rate: float = 1.0e-3
+    """Learning rate at the start."""
+
+    learning_rate_final: float = 1.0e-4
+    """The same at the last step; a half cosine leads there."""
+
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from zero."""
+
+    weight_decay: float = 1.0e-6
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: float | None = 10.0
+    """Bound on the gradient norm; None for no bound."""
+
+    time_law: Literal["uniform", "logit_normal", "beta"] = "uniform"
+    """Law of the flow time."""
+
+    ema_decay: float = 0.995
+    """Decay of the averaged copy of the weights, which is what is saved."""
+
+    ema_start: int = 500
+    """Steps before averaging begins; until then the copy is the network itself."""
+
+    ema_interval: int = 10
+    """Steps between updates of the average."""
+
+    validation_fraction: float = 0.1
+    """Share of the episodes held out to measure the loss; 0 for none."""
+
+    validation_interval: int = 250
+    """Steps between measurements."""
+
+    obs_groups: dict[str, list[str]] = {"actor": ["policy"]}
+    """Observation groups that the policy sees."""
+
+    logger: Literal["tensorboard", "wandb"] = "tensorboard"
+    """Where curves go; "wandb" keeps TensorBoard's files too."""
+
+    wandb_project: str = "flow_rl"
+    """Project of the wandb logger."""
+
+    experiment_name: str = "pretrain"
+    """Folder of the runs under logs/rsl_rl."""
+
+    run_name: str = ""
+    """Suffix of the run's folder."""

@@ -1,0 +1,18 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Flows: path, times, sampler, stochastic chain. Flow time runs from 0 (noise) to 1 (action) everywhere."""
+
+from .chain import ChainBounds, ChainLikelihood, FlowChain, sample_chain, score_chain
+from .path import (
+    interpolate,
+    noise_to_velocity,
+    score_to_velocity,
+    target_to_velocity,
+    velocity_to_noise,
+    velocity_to_score,
+    velocity_to_target,
+)
+from .sampler import euler
+from .schedules import cosine, hold_then_cosine
+from .times import TimeLaw, sample_times, time_grid

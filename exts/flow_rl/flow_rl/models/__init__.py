@@ -1,0 +1,6 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Models behind rsl_rl's interface."""
+
+from .flow_policy import FlowPolicy, FlowPolicyExport

@@ -1,0 +1,235 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""A policy whose actions are the end points of a flow."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import torch
+from rsl_rl.utils import resolve_nn_activation
+from tensordict import TensorDict
+from torch import nn
+
+from flow_rl.flows import euler
+from flow_rl.nn import MinMaxNormalizer, VelocityNet
+from flow_rl.utils.check import require, require_choice
+
+
+class FlowPolicy(nn.Module):
+    """Chunks of actions by integrating a learned velocity field from noise, behind rsl_rl's model interface.
+
+    The state is the same for pretraining and for every learner: two normalisers and the velocity net. What a learner
+    adds, such as exploration noise, belongs to the learner.
+    """
+
+    is_recurrent = False
+
+    def __init__(
+        self,
+        obs: TensorDict,
+        obs_groups: dict[str, list[str]],
+        obs_set: str,
+        output_dim: int,
+        *,
+        horizon: int = 4,
+        num_flow_steps: int = 4,
+        hidden_dims: list[int] | tuple[int, ...] = (512, 512, 512),
+        activation: str = "relu",
+        time_embedding_dim: int = 16,
+        prediction: Literal["v", "x"] = "v",
+        initial_noise: Literal["random", "zero"] = "random",
+        intermediate_clip: float | None = 1.0,
+        obs_clip: float | None = 5.0,
+        obs_normalization: bool = False,
+        distribution_cfg: dict | None = None,
+    ):
+        """Build the policy.
+
+        Args:
+            obs: Observation groups, of which only the shapes are read.
+            obs_groups: Groups that belong to each observation set.
+            obs_set: Observation set of this model.
+            output_dim: Size of the flattened chunk, H * A.
+            horizon: Number H of actions in a chunk.
+            num_flow_steps: Number K of integration steps.
+            hidden_dims: Widths of the velocity net.
+            activation: Activation of the velocity net, as named by rsl_rl.
+            time_embedding_dim: Number of time features.
+            prediction: Whether the net predicts the velocity or the action.
+            initial_noise: Where the deterministic flow starts.
+            intermediate_clip: Bound on the state after each integration step.
+            obs_clip: Bound on normalised observations.
+            obs_normalization: Not used; data ranges normalise a flow policy.
+            distribution_cfg: Not used; a flow policy has no output distribution.
+        """
+        super().__init__()
+        field = "agent.actor."
+        require(num_flow_steps >= 1, field + "num_flow_steps", num_flow_steps, "an integer >= 1", "use 4, the default.")
+        require(
+            horizon >= 1 and output_dim % horizon == 0,
+            field + "horizon",
+            horizon,
+            f"a divisor of the environment's action size {output_dim}",
+            "give the policy the chunk length of the task's ChunkActionCfg.",
+        )
+        require(len(hidden_dims) > 0, field + "hidden_dims", hidden_dims, "at least one width", "use [512, 512, 512].")
+        require(
+            time_embedding_dim > 0 and time_embedding_dim % 2 == 0,
+            field + "time_embedding_dim",
+            time_embedding_dim,
+            "an even integer > 0",
+            "use 16, the default.",
+        )
+        require_choice(field + "prediction", prediction, ("v", "x"))
+        require_choice(field + "initial_noise", initial_noise, ("random", "zero"))
+        require(
+            distribution_cfg is None and not obs_normalization,
+            field + "distribution_cfg / obs_normalization",
+            (distribution_cfg, obs_normalization),
+            "None and False",
+            "leave both out: a flow policy brings its own normalisers and no output distribution.",
+        )
+        resolve_nn_activation(activation)
+        self.obs_groups = list(obs_groups[obs_set])
+        self.group_dims = {group: obs[group].shape[-1] for group in self.obs_groups}
+        self.obs_dim = sum(self.group_dims.values())
+        self.output_dim, self.horizon, self.action_dim = output_dim, horizon, output_dim // horizon
+        self.num_flow_steps, self.hidden_dims, self.activation = num_flow_steps, list(hidden_dims), activation
+        self.time_embedding_dim, self.prediction, self.initial_noise = time_embedding_dim, prediction, initial_noise
+        self.intermediate_clip, self.obs_clip = intermediate_clip, obs_clip
+
+        self.obs_normalizer = MinMaxNormalizer(self.obs_dim, obs_clip)
+        self.action_normalizer = MinMaxNormalizer(output_dim)
+        self.velocity = VelocityNet(
+            output_dim, self.obs_dim, hidden_dims, activation, time_embedding_dim, predicts_target=prediction == "x"
+        )
+        self.output_std = torch.zeros(1)
+        """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
+
+    @classmethod
+    def from_settings(cls, settings: dict) -> FlowPolicy:
+        """Policy from plain values as :attr:`settings` gives them; metadata beyond them is ignored."""
+        groups = settings["obs_groups"]
+        obs = TensorDict({name: torch.zeros(1, dim) for name, dim in groups.items()}, batch_size=[1])
+        names = ("horizon", "num_flow_steps", "hidden_dims", "activation", "time_embedding_dim", "prediction")
+        names += ("initial_noise", "intermediate_clip", "obs_clip")
+        output_dim = settings["horizon"] * settings["action_dim"]
+        chosen = {name: settings[name] for name in names if name in settings}
+        return cls(obs, {"actor": list(groups)}, "actor", output_dim, **chosen)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: dict, device: str | torch.device = "cpu") -> FlowPolicy:
+        """Policy of a checkpoint that :func:`flow_rl.utils.checkpoint.load_checkpoint` has read, in evaluation mode."""
+        policy = cls.from_settings(checkpoint["flow_rl"])
+        policy.load_state_dict(checkpoint["actor_state_dict"])
+        return policy.to(device).eval()
+
+    @property
+    def settings(self) -> dict:
+        """Plain values from which :meth:`from_settings` builds this policy again, for checkpoints."""
+        return {
+            "obs_groups": dict(self.group_dims),
+            "obs_dim": self.obs_dim,
+            "action_dim": self.action_dim,
+            "horizon": self.horizon,
+            "num_flow_steps": self.num_flow_steps,
+            "hidden_dims": self.hidden_dims,
+            "activation": self.activation,
+            "time_embedding_dim": self.time_embedding_dim,
+            "prediction": self.prediction,
+            "initial_noise": self.initial_noise,
+            "intermediate_clip": self.intermediate_clip,
+            "obs_clip": self.obs_clip,
+        }
+
+    def get_latent(self, obs: TensorDict | dict, masks=None, hidden_state=None) -> torch.Tensor:
+        """Normalised observation, shape (B, O)."""
+        return self.obs_normalizer(torch.cat([obs[group] for group in self.obs_groups], dim=-1))
+
+    def velocity_field(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Velocity at states (..., H * A) and times (..., 1) given normalised observations (..., O)."""
+        return self.velocity(x, t, latent)
+
+    def sample(
+        self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
+    ) -> torch.Tensor:
+        """Normalised chunk in [-1, 1] by the deterministic flow, shape (B, H * A).
+
+        Args:
+            latent: Normalised observation, shape (B, O).
+            noise: Initial state; by default as `initial_noise` says.
+            num_steps: Number of Euler steps; by default K.
+        """
+        if noise is None:
+            make = torch.randn if self.initial_noise == "random" else torch.zeros
+            noise = make(latent.shape[0], self.output_dim, device=latent.device)
+        steps = num_steps or self.num_flow_steps
+        x = euler(lambda x, t: self.velocity_field(x, t, latent), noise, steps, clip=self.intermediate_clip)
+        return x.clamp(-1.0, 1.0)
+
+    def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
+        """Chunk in the environment's units, shape (B, H * A), row-major (H, A)."""
+        return self.action_normalizer.inverse(self.sample(self.get_latent(obs)))
+
+    def reset(self, dones: torch.Tensor | None = None, hidden_state=None) -> None:
+        """Nothing is carried from one decision to the next."""
+
+    def get_hidden_state(self) -> None:
+        """Nothing is carried from one decision to the next."""
+
+    def update_normalization(self, obs: TensorDict) -> None:
+        """The ranges come from the demonstrations and stay as they are."""
+
+    def as_jit(self) -> FlowPolicyExport:
+        """Twin for TorchScript: (obs, noise) -> actions."""
+        return FlowPolicyExport(self)
+
+    def as_onnx(self, verbose: bool = False) -> FlowPolicyExport:
+        """Twin for ONNX: (obs, noise) -> actions."""
+        return FlowPolicyExport(self)
+
+
+class FlowPolicyExport(nn.Module):
+    """The policy as tensors only: the initial noise is an input, so the map is deterministic."""
+
+    is_recurrent: bool = False
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__()
+        self.obs_normalizer = copy.deepcopy(policy.obs_normalizer)
+        self.action_normalizer = copy.deepcopy(policy.action_normalizer)
+        self.velocity = copy.deepcopy(policy.velocity)
+        self.num_flow_steps = policy.num_flow_steps
+        self.clip = float("inf") if policy.intermediate_clip is None else policy.intermediate_clip
+        self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
+
+    def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A)."""
+        latent = self.obs_normalizer(obs)
+        x = noise
+        for i in range(self.num_flow_steps):
+            t = torch.full_like(x[:, :1], i / self.num_flow_steps)
+            x = (x + self.velocity(x, t, latent) / self.num_flow_steps).clamp(-self.clip, self.clip)
+        x = x.clamp(-1.0, 1.0)
+        return x * self.action_normalizer.scale + self.action_normalizer.center
+
+    @torch.jit.export
+    def reset(self) -> None:
+        """Nothing is carried from one decision to the next."""
+
+    def get_dummy_inputs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs of the right shapes for tracing."""
+        return torch.zeros(1, self.obs_dim), torch.zeros(1, self.output_dim)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return ["obs", "noise"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+        return ["actions"]

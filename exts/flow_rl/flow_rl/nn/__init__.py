@@ -1,0 +1,11 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Networks."""
+
+from .noise_predictor import NoisePredictor
+from .normalizer import MinMaxNormalizer
+from .residual_mlp import ResidualMLP
+from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
+from .time_embedding import TimeEmbedding
+from .velocity import VelocityNet

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The time coefficient of the score drift."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+ScoreCoefficientKind = Literal["mlp", "linear", "fixed"]
+"""Shapes of g(t): a small network, a softplus of a line, or 1."""
+
+
+class ScoreCoefficient(nn.Module):
+    """alpha(t) = min((1 - t) g(t) Gamma, 2 Gamma), the weight of the score in ScoRe-Flow (arXiv 2604.10962).
+
+    The factor 1 - t cancels the score's 1 / (1 - t), so that their product stays bounded. The network starts at
+    g = log(1 + exp(-2)) = 0.127.
+    """
+
+    def __init__(self, scale: float = 1.0, kind: ScoreCoefficientKind = "mlp", hidden_dim: int = 16):
+        """Build the coefficient.
+
+        Args:
+            scale: Gamma.
+            kind: Shape of g.
+            hidden_dim: Width of the "mlp" kind.
+        """
+        super().__init__()
+        self.scale = scale
+        if kind == "mlp":
+            head = nn.Linear(hidden_dim, 1)
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, -2.0)
+            layers = [nn.Linear(1, hidden_dim), nn.SiLU(), nn.Linear(hidden_dim, hidden_dim), nn.SiLU(), head]
+            self.g = nn.Sequential(*layers, nn.Softplus())
+        elif kind == "linear":
+            self.g = nn.Sequential(nn.Linear(1, 1), nn.Softplus())
+        elif kind == "fixed":
+            self.g = torch.ones_like
+
+    def forward(self, t: torch.Tensor) -> torch.Tensor:
+        """Coefficient alpha at times (..., 1), same shape."""
+        return ((1.0 - t) * self.g(t) * self.scale).clamp(max=2.0 * self.scale)

@@ -1,0 +1,8 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Objectives: functions from tensors to losses and targets."""
+
+from .advantages import explained_variance, generalized_advantages
+from .flow_matching import flow_matching_loss
+from .ppo import PpoSurrogate, ppo_surrogate, value_loss

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Flow matching: regression of a velocity field on straight lines from noise to data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+
+from flow_rl.flows.path import interpolate, velocity_to_target
+
+
+def flow_matching_loss(
+    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    actions: torch.Tensor,
+    noise: torch.Tensor,
+    t: torch.Tensor,
+    prediction: Literal["v", "x"] = "v",
+) -> torch.Tensor:
+    """Mean squared error of the predicted velocity, or of the action it points at (Lipman et al., arXiv 2210.02747).
+
+    Args:
+        velocity: Field v(x, t).
+        actions: Normalised action chunks x_1, shape (B, H * A).
+        noise: Standard normal x_0, shape (B, H * A).
+        t: Flow times, shape (B, 1).
+        prediction: "v" compares with x_1 - x_0; "x" compares the end of the line, x_t + (1 - t) v, with x_1.
+    """
+    x = interpolate(noise, actions, t)
+    v = velocity(x, t)
+    error = v - (actions - noise) if prediction == "v" else velocity_to_target(v, x, t) - actions
+    return error.square().mean()

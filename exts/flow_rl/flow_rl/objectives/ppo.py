@@ -1,0 +1,55 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Proximal policy optimisation on likelihood ratios (Schulman et al., arXiv 1707.06347)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass
+class PpoSurrogate:
+    """The clipped surrogate and what it tells about the step."""
+
+    loss: torch.Tensor
+    """Negative clipped objective, averaged over the batch."""
+    ratio: torch.Tensor
+    """Likelihood ratios new / old, shape (B,)."""
+    kl: torch.Tensor
+    """Estimate E[(rho - 1) - log rho] of the divergence from the old policy (k3 of Schulman, 2020)."""
+    clip_fraction: torch.Tensor
+    """Share of ratios outside the trust region."""
+
+
+def ppo_surrogate(
+    log_prob: torch.Tensor,
+    old_log_prob: torch.Tensor,
+    advantage: torch.Tensor,
+    clip: float,
+    *,
+    log_prob_bound: float = 1.0,
+) -> PpoSurrogate:
+    """Clipped surrogate -E min(rho A, clip(rho, 1 - e, 1 + e) A).
+
+    Args:
+        log_prob: Present log-likelihoods, shape (B,).
+        old_log_prob: Log-likelihoods at collection, shape (B,).
+        advantage: Advantages, shape (B,).
+        clip: Half-width e of the trust region.
+        log_prob_bound: Both log-likelihoods are clamped to plus or minus this (ReinFlow, for averaged ones).
+    """
+    log_ratio = log_prob.clamp(-log_prob_bound, log_prob_bound) - old_log_prob.clamp(-log_prob_bound, log_prob_bound)
+    ratio = log_ratio.exp()
+    loss = -torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()
+    with torch.no_grad():
+        kl = (ratio - 1.0 - log_ratio).mean()
+        clip_fraction = ((ratio - 1.0).abs() > clip).float().mean()
+    return PpoSurrogate(loss, ratio.detach(), kl, clip_fraction)
+
+
+def value_loss(values: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:
+    """Half the mean squared error of the critic, not clipped."""
+    return 0.5 * (values - returns).square().mean()

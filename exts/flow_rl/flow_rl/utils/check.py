@@ -1,0 +1,36 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Errors about settings: one message with the field, the value, the valid choices and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+
+def require(condition: bool, field: str, value: object, valid: str, remedy: str) -> None:
+    """Raise a ValueError that names the field, the value, what is valid and the remedy unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{field} = {value!r} is not valid. Valid: {valid}. Remedy: {remedy}")
+
+
+def require_choice(field: str, value: object, choices: Iterable[object]) -> None:
+    """Raise unless the value is one of the choices."""
+    choices = tuple(choices)
+    listed = ", ".join(repr(choice) for choice in choices)
+    require(value in choices, field, value, listed, f"set {field} to one of them.")
+
+
+def require_device(field: str, value: str | torch.device) -> None:
+    """Raise unless the device exists on this machine."""
+    try:
+        device = torch.device(value)
+    except RuntimeError:
+        device = None
+    available = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    known = device is not None and (
+        device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < torch.cuda.device_count())
+    )
+    require(known, field, str(value), f"{', '.join(available)} on this machine", f"set {field}={available[-1]}.")

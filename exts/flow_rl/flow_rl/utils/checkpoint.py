@@ -1,0 +1,111 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Checkpoints: rsl_rl's dictionary plus a plain description of the policy, readable without executing pickled code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+FORMAT = 1
+"""Version of the description; it changes when older files can no longer be read."""
+
+
+def describe(policy_settings: dict, *, stage: str, learner: str | None, task: str | None, **more: object) -> dict:
+    """Description stored under "flow_rl" in a checkpoint.
+
+    Args:
+        policy_settings: Plain values from :attr:`FlowPolicy.settings`.
+        stage: "pretrain" or "finetune".
+        learner: Name of the learner that wrote it; None for pretraining.
+        task: Id of the task; None if unknown.
+        more: Further plain values.
+    """
+    version = importlib.metadata.version("flow-rl")
+    return {**policy_settings, "stage": stage, "learner": learner, "task": task, "version": version, **more} | {
+        "format": FORMAT
+    }
+
+
+def save_checkpoint(path: str | Path, checkpoint: dict) -> None:
+    """Write a checkpoint; an interrupted write leaves the old file as it was."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(checkpoint, file)
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dict:
+    """Read a checkpoint of pretraining or of a learner, refusing anything that would execute code.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is damaged or no checkpoint of flow_rl.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"--checkpoint {path} does not exist. Make one with scripts/pretrain.py.")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"--checkpoint {path} cannot be read: it is truncated, or not a file of tensors and plain values only "
+            f"({type(error).__name__}). Valid: files written by scripts/pretrain.py or by training. Make it again."
+        ) from error
+    check_foreign(checkpoint, str(path))
+    return checkpoint
+
+
+def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
+    """Raise a ValueError unless this is a checkpoint of flow_rl."""
+    if not isinstance(checkpoint, dict) or not {"flow_rl", "actor_state_dict"} <= checkpoint.keys():
+        raise ValueError(
+            f"{origin} holds no flow policy. Valid: checkpoints written by scripts/pretrain.py or by a flow_rl learner. "
+            "Make one with ./flow_rl.sh -p scripts/pretrain.py."
+        )
+    if checkpoint["flow_rl"].get("format") != FORMAT:
+        raise ValueError(
+            f"{origin} has format {checkpoint['flow_rl'].get('format')}; this version of flow_rl reads {FORMAT}. "
+            "Make it again with scripts/pretrain.py."
+        )
+
+
+def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None = None) -> None:
+    """Raise a ValueError that lists every way in which a checkpoint does not fit a policy.
+
+    The number of flow steps and the clips may differ: they do not change the parameters' meaning.
+
+    Args:
+        checkpoint: A checkpoint of flow_rl.
+        policy_settings: The policy's :attr:`FlowPolicy.settings`.
+        task: Id of the present task, for the message.
+    """
+    found = checkpoint["flow_rl"]
+    task_keys = ("obs_dim", "action_dim", "horizon")
+    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction")
+    differ = [key for key in task_keys + net_keys if found[key] != policy_settings[key]]
+    if not differ:
+        return
+    listed = ", ".join(f"{key} {found[key]} vs {policy_settings[key]}" for key in differ)
+    if any(key in task_keys for key in differ):
+        raise ValueError(
+            f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
+            f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
+            f"one with ./flow_rl.sh -p scripts/pretrain.py --task {task or '<task>'}."
+        )
+    overrides = " ".join(f"agent.actor.{key}={str(found[key]).replace(' ', '')}" for key in differ)
+    raise ValueError(
+        f"checkpoint of another network: {listed} (checkpoint vs agent.actor). Build the network of the checkpoint by "
+        f"adding to the command: {overrides}"
+    )

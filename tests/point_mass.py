@@ -1,0 +1,74 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""A vectorised point mass, small enough for unit tests of learners. It is no task of the project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+
+@dataclass
+class PointMassCfg:
+    """What the loggers store of the environment."""
+
+    name: str = "PointMass"
+
+    def to_dict(self) -> dict:
+        """Plain values."""
+        return {"name": self.name}
+
+
+class PointMass(VecEnv):
+    """Points in a plane that shall reach the origin; a decision is a chunk of velocities.
+
+    The reward of a decision is 1 when the point comes within `radius`, which ends the episode; a time limit ends it
+    too. Observation: position (2). Action: H chunks of 2 velocities, clipped to [-1, 1].
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 32,
+        horizon: int = 2,
+        limit: int = 8,
+        radius: float = 0.3,
+        device: str = "cpu",
+        final_obs: bool = True,
+    ):
+        self.num_envs, self.horizon, self.radius, self.device = num_envs, horizon, radius, device
+        self.num_actions, self.max_episode_length = 2 * horizon, limit
+        self.cfg, self.final_obs = PointMassCfg(), final_obs
+        self.unwrapped = SimpleNamespace(spec=SimpleNamespace(id="PointMass"))
+        self.episode_length_buf = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.position = self._start(num_envs)
+
+    def _start(self, num: int) -> torch.Tensor:
+        angle = 2 * torch.pi * torch.rand(num, device=self.device)
+        return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+    def get_observations(self) -> TensorDict:
+        """Positions, shape (E, 2)."""
+        return TensorDict({"policy": self.position.clone()}, batch_size=[self.num_envs])
+
+    def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict]:
+        """Move by a chunk of velocities."""
+        success = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        for velocity in actions.view(-1, self.horizon, 2).unbind(dim=1):
+            self.position = self.position + 0.25 * velocity.clamp(-1, 1)
+            success |= self.position.norm(dim=-1) < self.radius
+        self.episode_length_buf += 1
+        time_outs = (self.episode_length_buf >= self.max_episode_length) & ~success
+        dones = success | time_outs
+        extras = {"time_outs": time_outs}
+        if dones.any():
+            if self.final_obs:
+                extras["final_obs"] = {"policy": self.position.clone()}
+            extras["log"] = {"Metrics/success_rate": success[dones].float().mean()}
+            self.position = torch.where(dones.unsqueeze(-1), self._start(self.num_envs), self.position)
+            self.episode_length_buf = self.episode_length_buf * ~dones
+        return self.get_observations(), success.float(), dones.long(), extras
