@@ -84,18 +84,21 @@ setup() {
     local python
     python=$(find_python)
     mkdir -p "$tool"
-    exec 9>"$tool/lock"
-    flock 9
-    is_ready && return # another set-up was running
-    [[ -f $stamp ]] || { rm -rf "$venv"; check_disk; } # without a stamp, an earlier set-up was interrupted
-    rm -f "$stamp"
-    say "setting up the environment in $venv (once, a few minutes)"
-    bootstrap_uv "$python"
-    sync_packages "$python"
-    build_assets
-    fingerprint >"$stamp"
-    exec 9>&-
-    say "the environment is ready"
+    (
+        flock 9
+        if is_ready; then exit; fi # another call did it meanwhile
+        if [[ ! -f $stamp ]]; then # nothing is there, or what an interrupted set-up left
+            rm -rf "$venv"
+            check_disk
+        fi
+        rm -f "$stamp"
+        say "setting up the environment in $venv (once, a few minutes)"
+        bootstrap_uv "$python"
+        sync_packages "$python"
+        build_assets
+        fingerprint >"$stamp"
+        say "the environment is ready"
+    ) 9>"$tool/lock"
 }
 
 case ${1:---help} in
