@@ -89,10 +89,21 @@ def _convert(folder: Path) -> Path:
     stage = Usd.Stage.Open(source.path)
     stage.Flatten().Export(str(folder / "panda.usdc"))
     stage = Usd.Stage.Open(str(folder / "panda.usdc"))
+    _move_articulation_root(stage)
     _replace_colliders(stage, stage.GetDefaultPrim().GetPath())
     assert not stage.GetPrimAtPath(Sdf.Path("/PhysicsScene")), "a second physics scene would fight the simulation's"
     stage.GetRootLayer().Save()
     return folder / "panda.usdc"
+
+
+def _move_articulation_root(stage) -> None:
+    """Put the articulation root on the robot itself: on its first link PhysX would take the base for a floating one."""
+    from pxr import Usd, UsdPhysics
+
+    for prim in Usd.PrimRange(stage.GetDefaultPrim()):
+        prim.RemoveAPI(UsdPhysics.ArticulationRootAPI)
+        prim.RemoveAppliedSchema("NewtonArticulationRootAPI")
+    UsdPhysics.ArticulationRootAPI.Apply(stage.GetDefaultPrim())
 
 
 def _replace_colliders(stage, root) -> None:
