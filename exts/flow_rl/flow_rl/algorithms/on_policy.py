@@ -29,7 +29,7 @@ class OnPolicyAlgorithm(ABC):
     rnd = None
     """Read by the stock runner."""
 
-    def __init__(
+    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
         self,
         actor: FlowPolicy,
         critic: MLPModel,
@@ -43,9 +43,9 @@ class OnPolicyAlgorithm(ABC):
         fields: dict[str, tuple[int, ...]],
         modules: dict[str, nn.Module],
         learning_rate: float,
-        learning_rate_final: float,
+        final_learning_rate: float,
         critic_learning_rate: float,
-        critic_learning_rate_final: float,
+        final_critic_learning_rate: float,
         weight_decay: float,
         max_grad_norm: float | None,
         num_learning_epochs: int,
@@ -84,7 +84,7 @@ class OnPolicyAlgorithm(ABC):
         groups = [{"params": self.actor_parameters()}, {"params": list(critic.parameters())}]
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay)
 
-        self.rates = (learning_rate, learning_rate_final), (critic_learning_rate, critic_learning_rate_final)
+        self.rates = (learning_rate, final_learning_rate), (critic_learning_rate, final_critic_learning_rate)
         self.max_grad_norm, self.gamma, self.lam = max_grad_norm, gamma, lam
         self.num_learning_epochs, self.num_mini_batches = num_learning_epochs, num_mini_batches
         self.time_limit_is_terminal, self.critic_warmup = time_limit_is_terminal, critic_warmup
@@ -119,8 +119,8 @@ class OnPolicyAlgorithm(ABC):
         """Scalars about the iteration beyond the means of what :meth:`losses` logged."""
         return {}
 
-    def policy_replaced(self) -> None:
-        """Called when a pretrained policy has been loaded."""
+    def policy_replaced(self) -> None:  # noqa: B027 (a learner need not care)
+        """Take note that a pretrained policy has been loaded."""
 
     """
     The stock runner's contract.
@@ -162,7 +162,7 @@ class OnPolicyAlgorithm(ABC):
         if self.time_limit_is_terminal:
             time_outs = torch.zeros_like(dones)
         if "final_obs" in extras:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in obs.keys()}
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in obs.keys()}  # noqa: SIM118 (a TensorDict iterates over rows)
             # Valid only where an episode ended; elsewhere it may be stale or not a number.
             terminal_value = torch.where(time_outs, self.critic(final_obs).squeeze(-1), 0.0)
         else:
@@ -365,7 +365,7 @@ def _check_settings(given: dict) -> None:
     at_least("num_learning_epochs", 1, "use 5.")
     at_least("num_mini_batches", 1, "use 4.")
     at_least("critic_warmup", 0, "use 0 to let the actor learn from the first iteration.")
-    for name in ("learning_rate", "learning_rate_final", "critic_learning_rate", "critic_learning_rate_final"):
+    for name in ("learning_rate", "final_learning_rate", "critic_learning_rate", "final_critic_learning_rate"):
         at_least(name, 0.0, "learning rates are not negative.")
     for name in ("gamma", "lam"):
         require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", "use gamma 0.99 and lam 0.95.")

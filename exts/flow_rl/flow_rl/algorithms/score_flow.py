@@ -126,7 +126,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         return critic_loss + policy_loss, metrics | policy_metrics
 
     def policy_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Clipped surrogate of the chain's likelihood ratio, entropy bonus and optional pull to the pretrained policy."""
+        """Clipped surrogate of the chains' likelihood ratios, entropy bonus, and the pull to the pretrained policy."""
         latent = self.actor.get_latent(batch["obs"])
         per_step = latent.unsqueeze(1)  # (B, 1, O)
         chain = score_chain(

@@ -35,7 +35,7 @@ class PretrainCfg:
     learning_rate: float = 1.0e-3
     """Learning rate at the start."""
 
-    learning_rate_final: float = 1.0e-4
+    final_learning_rate: float = 1.0e-4
     """The same at the last step; a half cosine leads there."""
 
     warmup_steps: int = 100
@@ -51,22 +51,13 @@ class PretrainCfg:
     """Law of the flow time."""
 
     ema_decay: float = 0.995
-    """Decay of the averaged copy of the weights, which is what is saved."""
-
-    ema_start: int = 500
-    """Steps before averaging begins; until then the copy is the network itself."""
-
-    ema_interval: int = 10
-    """Steps between updates of the average."""
+    """Share of the past that the averaged weights keep per step; the average is what is saved."""
 
     validation_fraction: float = 0.1
     """Share of the episodes held out to measure the loss; 0 for none."""
 
-    validation_interval: int = 250
-    """Steps between measurements."""
-
-    obs_groups: dict[str, list[str]] = {"actor": ["policy"]}
-    """Observation groups that the policy sees."""
+    log_interval: int = 100
+    """Steps between entries of the log, each with the held-out loss."""
 
     logger: Literal["tensorboard", "wandb"] = "tensorboard"
     """Where curves go; "wandb" keeps TensorBoard's files too."""

@@ -30,13 +30,13 @@ class ScoreFlowAlgorithmCfg:
     learning_rate: float = 4.5e-5
     """Learning rate of policy, score coefficient and noise at the start."""
 
-    learning_rate_final: float = 2.0e-5
+    final_learning_rate: float = 2.0e-5
     """The same at the last iteration; a half cosine leads there."""
 
     critic_learning_rate: float = 6.5e-4
     """Learning rate of the critic at the start."""
 
-    critic_learning_rate_final: float = 3.0e-4
+    final_critic_learning_rate: float = 3.0e-4
     """The same at the last iteration."""
 
     weight_decay: float = 0.0

@@ -16,3 +16,24 @@ from .path import (
 from .sampler import euler
 from .schedules import cosine, hold_then_cosine
 from .times import TimeLaw, sample_times, time_grid
+
+__all__ = [
+    "ChainBounds",
+    "ChainLikelihood",
+    "FlowChain",
+    "TimeLaw",
+    "cosine",
+    "euler",
+    "hold_then_cosine",
+    "interpolate",
+    "noise_to_velocity",
+    "sample_chain",
+    "sample_times",
+    "score_chain",
+    "score_to_velocity",
+    "target_to_velocity",
+    "time_grid",
+    "velocity_to_noise",
+    "velocity_to_score",
+    "velocity_to_target",
+]

@@ -26,8 +26,10 @@ Field = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass
 class ChainBounds:
-    """Where a chain is clipped. Likelihoods use the clipped states under the unclipped Gaussians, on both sides of a
-    ratio, which is biased but consistent.
+    """Where a chain is clipped.
+
+    Likelihoods are those of the clipped states under the unclipped Gaussians, which is biased, but alike on both sides
+    of a ratio.
     """
 
     mean: float = 1.0

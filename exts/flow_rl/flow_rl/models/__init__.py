@@ -4,3 +4,8 @@
 """Models behind rsl_rl's interface."""
 
 from .flow_policy import FlowPolicy, FlowPolicyExport
+
+__all__ = [
+    "FlowPolicy",
+    "FlowPolicyExport",
+]

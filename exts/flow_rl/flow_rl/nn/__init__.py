@@ -9,3 +9,13 @@ from .residual_mlp import ResidualMLP
 from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
 from .time_embedding import TimeEmbedding
 from .velocity import VelocityNet
+
+__all__ = [
+    "MinMaxNormalizer",
+    "NoisePredictor",
+    "ResidualMLP",
+    "ScoreCoefficient",
+    "ScoreCoefficientKind",
+    "TimeEmbedding",
+    "VelocityNet",
+]

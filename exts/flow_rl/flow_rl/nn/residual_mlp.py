@@ -28,6 +28,6 @@ class ResidualMLP(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., input_dim) to (..., output_dim)."""
         x = self.input(x)
-        for layer, skip in zip(self.layers, self.skips):
+        for layer, skip in zip(self.layers, self.skips):  # noqa: B905 (TorchScript knows no strict)
             x = skip(x) + layer(self.activation(x))
         return self.output(self.activation(x))

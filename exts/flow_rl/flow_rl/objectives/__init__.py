@@ -6,3 +6,12 @@
 from .advantages import explained_variance, generalized_advantages
 from .flow_matching import flow_matching_loss
 from .ppo import PpoSurrogate, ppo_surrogate, value_loss
+
+__all__ = [
+    "PpoSurrogate",
+    "explained_variance",
+    "flow_matching_loss",
+    "generalized_advantages",
+    "ppo_surrogate",
+    "value_loss",
+]

@@ -71,7 +71,7 @@ def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
     """Raise a ValueError unless this is a checkpoint of flow_rl."""
     if not isinstance(checkpoint, dict) or not {"flow_rl", "actor_state_dict"} <= checkpoint.keys():
         raise ValueError(
-            f"{origin} holds no flow policy. Valid: checkpoints written by scripts/pretrain.py or by a flow_rl learner. "
+            f"{origin} holds no flow policy. Valid: checkpoints written by scripts/pretrain.py or by a learner. "
             "Make one with ./flow_rl.sh -p scripts/pretrain.py."
         )
     if checkpoint["flow_rl"].get("format") != FORMAT:
