@@ -3,9 +3,9 @@
 
 """Build the USD file of the Franka Panda from the URDF in the pip package ``example-robot-data``.
 
-``python -m flow_rl_assets.build`` builds it now; otherwise the first spawn does. The file lies in a cache folder outside
-the repository (``FLOW_RL_CACHE``, default ``~/.cache/flow_rl``), under a name that depends on this source file and on
-the versions of the packages it is made from, so that a stale file is never used.
+``python -m flow_rl_assets.build`` builds it now; otherwise the first spawn does. The file lies in a cache folder
+outside the repository (``FLOW_RL_CACHE``, default ``~/.cache/flow_rl``), under a name that depends on this source file
+and on the versions of the packages it is made from, so that a stale file is never used.
 """
 
 from __future__ import annotations

@@ -3,19 +3,18 @@
 
 """Cameras for films, drawn by Newton's Warp renderer: they need neither a screen nor a GPU."""
 
-import torch
-from isaaclab_newton.renderers import NewtonWarpRendererCfg
-
 import isaaclab.sim as sim_utils
+import torch
 from isaaclab.sensors import CameraCfg
 from isaaclab.utils.math import create_rotation_matrix_from_view, quat_from_matrix
+from isaaclab_newton.renderers import NewtonWarpRendererCfg
 
 
 def front_camera(
     width: int,
     height: int,
-    eye: tuple[float, float, float] = (1.25, -0.75, 0.75),
-    target: tuple[float, float, float] = (0.4, 0.0, 0.15),
+    eye: tuple[float, float, float] = (1.5, -0.8, 0.75),
+    target: tuple[float, float, float] = (0.3, 0.0, 0.25),
 ) -> CameraCfg:
     """Camera of each environment that looks from ``eye`` to ``target`` [m], in the frame of the environment."""
     view = create_rotation_matrix_from_view(torch.tensor([eye]), torch.tensor([target]), up_axis="Z", device="cpu")

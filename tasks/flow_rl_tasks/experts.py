@@ -9,7 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
-
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import axis_angle_from_quat, quat_conjugate, quat_mul, quat_unique
 
@@ -115,9 +114,7 @@ class PoseExpert(ABC):
     def _spoil(self, action: torch.Tensor) -> torch.Tensor:
         """Add noise and pauses to arm actions."""
         starts = self.rand(self.num_envs) < self.PAUSE_PROBABILITY * self.imperfection
-        self._pause = torch.where(
-            starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0)
-        )
+        self._pause = torch.where(starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0))
         noise = self.ACTION_NOISE * self.imperfection * self.randn(*action.shape)
         if self.arm.cfg.controller.use_relative_mode:
             return torch.where(self._pause.unsqueeze(1) > 0, torch.zeros_like(action), action + noise)

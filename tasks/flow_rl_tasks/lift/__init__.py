@@ -3,9 +3,9 @@
 
 """Lift, the analogue of Robomimic's task of this name.
 
-A Franka Panda grasps a 5 cm cube on a table and lifts it. Randomised at each reset are the position of the cube, its yaw
-(over a quarter turn, which covers all that can be told apart) and, slightly, the joints of the arm. The task is solved
-when the cube's centre is 10 cm above where it rested.
+A Franka Panda grasps a 5 cm cube on a table and lifts it. Randomised at each reset are the position of the cube, its
+yaw (over a quarter turn, which covers all that can be told apart) and, slightly, the joints of the arm. The task is
+solved when the cube's centre is 10 cm above where it rested.
 """
 
 from flow_rl_tasks.registration import register_task

@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import euler_xyz_from_quat, quat_error_magnitude, quat_from_euler_xyz
 
@@ -53,11 +52,13 @@ class LiftExpert(PoseExpert):
         self.reset()
 
     def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
+        """Start new episodes: draw their strategies and errors."""
         super().reset(env_ids)
         env_ids = slice(None) if env_ids is None else env_ids
         self._aim[env_ids] = self._draw_aim()[env_ids]
 
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
         tool_pos, tool_quat = self.tool_pose()
         cube_pos = self.object.data.root_pos_w.torch - self.robot.data.root_pos_w.torch
         self._look_at_cube(cube_pos)

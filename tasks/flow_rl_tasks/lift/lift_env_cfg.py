@@ -5,30 +5,22 @@
 
 import math
 
-from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
-
 import isaaclab.envs.mdp as base_mdp
 import isaaclab.sim as sim_utils
+from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.controllers import DifferentialIKControllerCfg
-from isaaclab.envs import ManagerBasedRLEnvCfg
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
 from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg, SceneEntityCfg
 from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.scene import InteractiveSceneCfg
 from isaaclab.sensors import CameraCfg
-from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass, replace
-from isaaclab.visualizers import VisualizerCfg
-
+from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
 from isaaclab_tasks.utils import PresetCfg
 
-from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from flow_rl_tasks import mdp
-from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg
-
-CONTROL_DT = 0.1
-"""Duration of a control tick [s]: one action of a chunk, one simulation step."""
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 
 CUBE_SIZE = 0.05
 """Edge of the cube [m]."""
@@ -47,9 +39,9 @@ class LiftSceneCfg(InteractiveSceneCfg):
 
     table: AssetBaseCfg = AssetBaseCfg(
         prim_path="{ENV_REGEX_NS}/Table",
-        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.35, 0.0, -0.025)),
+        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.3, 0.0, -0.025)),
         spawn=sim_utils.CuboidCfg(
-            size=(1.1, 1.2, 0.05),
+            size=(1.0, 1.0, 0.05),
             collision_props=COLLISION_PROPS,
             physics_material=GRIP_MATERIAL,
             visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.55, 0.45, 0.35)),
@@ -217,40 +209,13 @@ class LiftTerminationsCfg:
 
 
 @configclass
-class LiftEnvCfg(ManagerBasedRLEnvCfg):
+class LiftEnvCfg(ManipulationEnvCfg):
     """Lift a cube with a Franka Panda."""
 
     scene: LiftSceneCfg = LiftSceneCfg(num_envs=64, env_spacing=2.5)
-    sim: SimulationCfg = SimulationCfg(
-        dt=CONTROL_DT,
-        render_interval=1,
-        physics=ManipulationPhysicsCfg(),
-        default_visualizer_cfg=VisualizerCfg(eye=(1.6, -1.4, 1.0), lookat=(0.35, 0.0, 0.15), focal_length=20.0),
-    )
     actions: LiftActionsCfg = LiftActionsCfg()
     observations: LiftObservationsCfg = LiftObservationsCfg()
     events: LiftEventsCfg = LiftEventsCfg()
     rewards: LiftRewardsCfg = LiftRewardsCfg()
     terminations: LiftTerminationsCfg = LiftTerminationsCfg()
-    decimation: int = 4
     episode_length_s: float = 8.0
-    is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation
-    compute_final_obs: bool = True
-
-    def set_horizon(self, horizon: int) -> None:
-        """Execute ``horizon`` actions per environment step, each for one control tick."""
-        self.actions.chunk.horizon = horizon
-        self.decimation = horizon
-        self.sim.render_interval = horizon
-
-    def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the robot and the cube from the front."""
-        from flow_rl_tasks.cameras import front_camera
-
-        self.scene.camera = front_camera(width, height)
-
-    def play_mode(self) -> None:
-        """Fewer environments, next to each other."""
-        super().play_mode()
-        self.scene.num_envs = min(self.scene.num_envs, 16)
-        self.scene.env_spacing = 2.0

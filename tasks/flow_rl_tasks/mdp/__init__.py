@@ -3,7 +3,7 @@
 
 """Terms shared by the tasks of flow_rl."""
 
-from .actions import ChunkAction
+from .actions import ChunkAction, ticks_per_action
 from .actions_cfg import ChunkActionCfg
 from .latch import Latch
 from .observations import body_frame_pos, body_frame_quat, joint_pos, object_pos, object_quat, object_rel_pos
@@ -24,4 +24,5 @@ __all__ = [
     "object_quat",
     "object_rel_pos",
     "term_reward",
+    "ticks_per_action",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.managers import ActionTerm
 from isaaclab.utils import index_fill_
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 class ChunkAction(ActionTerm):
     """Executes the H actions of a chunk one after the other, each for an equal share of the environment step.
 
-    The raw action is the chunk (H, A), flattened row by row. Each action of the chunk is handed to the inner terms once,
-    on its first tick, and so is inverse kinematics; the resulting targets are held over the remaining ticks.
+    The raw action is the chunk (H, A), flattened row by row. Each action of the chunk is handed to the inner terms
+    once, on its first tick, and so is inverse kinematics; the resulting targets are held over the remaining ticks.
 
     Whoever needs to see what happens inside a chunk registers with :meth:`add_tick_callback`, as
     :class:`~flow_rl_tasks.mdp.Latch` does.
@@ -48,6 +47,7 @@ class ChunkAction(ActionTerm):
 
     @property
     def action_dim(self) -> int:
+        """Size of a flattened chunk, H * A."""
         return self.cfg.horizon * sum(self._sizes)
 
     @property
@@ -70,6 +70,7 @@ class ChunkAction(ActionTerm):
         self._callbacks.append(callback)
 
     def process_actions(self, actions: torch.Tensor) -> None:
+        """Take a new chunk, shape (E, H * A)."""
         self._raw_actions.copy_(actions)
         chunk = self._raw_actions.view_as(self._processed_actions)  # (E, H, A)
         limit = self.cfg.limit
@@ -77,6 +78,7 @@ class ChunkAction(ActionTerm):
         self._tick = 0
 
     def apply_actions(self) -> None:
+        """Begin a control tick: hand over the action whose turn it is."""
         if self._env._physics_handles_decimation:
             raise RuntimeError(
                 "The physics engine runs the whole decimation loop by itself, so only the first action of each chunk"
@@ -94,6 +96,7 @@ class ChunkAction(ActionTerm):
         self._tick += 1
 
     def reset(self, env_ids: Sequence[int] | torch.Tensor | None = None) -> None:
+        """Forget the chunk, so that a new episode never receives the rest of an old one."""
         index_fill_(self._raw_actions, env_ids, 0.0)
         index_fill_(self._processed_actions, env_ids, 0.0)
         for term in self._terms:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-
 from isaaclab.managers import ManagerTermBase, TerminationTermCfg
 from isaaclab.utils import index_fill_
 
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 class Latch(ManagerTermBase):
     """True from the first control tick on which a condition held, until the environment is reset.
 
-    Managers look at the simulation only at the end of an environment step; without a latch, an event that comes and goes
-    inside a chunk is lost. Logs ``Metrics/<name>_rate``, the share of the environments whose last episode had the event,
-    and ``Metrics/<name>_count``, the number of such episodes so far.
+    Managers look at the simulation only at the end of an environment step; without a latch, an event that comes and
+    goes inside a chunk is lost. Logs ``Metrics/<name>_rate``, the share of the environments whose last episode had the
+    event, and ``Metrics/<name>_count``, the number of such episodes so far.
 
     Params:
         term: Condition, a :class:`TerminationTermCfg` whose function returns booleans of shape (E,).
@@ -43,10 +42,12 @@ class Latch(ManagerTermBase):
     def __call__(
         self, env: ManagerBasedRLEnv, term: TerminationTermCfg, metric: str, action: str = "chunk"
     ) -> torch.Tensor:
+        """Whether the condition has held in the current episode, shape (E,)."""
         self._look()
         return self._latched.clone()
 
     def reset(self, env_ids: Sequence[int] | torch.Tensor | None = None) -> None:
+        """Begin new episodes, and log the old ones."""
         env_ids = slice(None) if env_ids is None else env_ids
         played = self._env.episode_length_buf[env_ids] > 0  # not at the first reset of all
         self._count += (self._latched[env_ids] & played).sum()

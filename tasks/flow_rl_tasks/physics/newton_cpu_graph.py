@@ -3,8 +3,8 @@
 
 """Newton's MuJoCo-Warp engine with its step recorded once and replayed, on the CPU too.
 
-Isaac Lab records physics into a graph on CUDA only. On the CPU each Warp launch costs tens of microseconds of Python and
-a control tick makes thousands of them, so replaying a recorded tick is several times faster, with identical results.
+Isaac Lab records physics into a graph on CUDA only. On the CPU each Warp launch costs tens of microseconds of Python
+and a control tick makes thousands of them, so replaying a recorded tick is several times faster, with the same results.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import warp as wp
-from isaaclab_newton.physics.mjwarp_manager import NewtonMJWarpManager
-
 from isaaclab.physics import PhysicsManager
+from isaaclab_newton.physics.mjwarp_manager import NewtonMJWarpManager
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,7 @@ class NewtonMJWarpCpuGraphManager(NewtonMJWarpManager):
 
     @classmethod
     def clear(cls) -> None:
+        """Forget the recorded step with everything else."""
         cls._forget_cpu_graph()
         super().clear()
 
@@ -88,5 +88,3 @@ class NewtonMJWarpCpuGraphManager(NewtonMJWarpManager):
     def _forget_cpu_graph(cls) -> None:
         cls._cpu_graph = None
         cls._cpu_graph_warm = False
-
-

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import warp as wp
-from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager
-
 from isaaclab.physics import PhysicsManager
 from isaaclab.sim import SimulationContext
+from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager
 
 
 class _SharedState(type(OvPhysxManager)):
@@ -27,6 +26,7 @@ class OvPhysxSubstepManager(OvPhysxManager, metaclass=_SharedState):
 
     @classmethod
     def initialize(cls, sim_context: SimulationContext) -> None:
+        """Initialize the manager, on machines without a CUDA driver too."""
         if not wp.is_cuda_available():
             # Isaac Lab asks for pinned host memory, which Warp only has with a CUDA driver.
             cpu = wp.get_device("cpu")
@@ -35,6 +35,7 @@ class OvPhysxSubstepManager(OvPhysxManager, metaclass=_SharedState):
 
     @classmethod
     def step(cls) -> None:
+        """Advance the simulation by one step, in substeps."""
         if cls.backend is None or cls.backend.physx is None:
             return
         dt = cls.get_physics_dt()

@@ -3,11 +3,9 @@
 
 """Physics presets of the manipulation tasks: ``physics=newton_mjwarp`` (default) and ``physics=ovphysx``."""
 
+from isaaclab.utils import configclass
 from isaaclab_newton.physics import MJWarpSolverCfg, NewtonCfg
 from isaaclab_ov.physics import OvPhysxCfg
-
-from isaaclab.utils import configclass
-
 from isaaclab_tasks.utils import PresetCfg
 
 

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What the environments of all manipulation tasks share: chunked control at 10 Hz, two physics engines, checks."""
+
+import torch
+from isaaclab.envs import ManagerBasedRLEnvCfg
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass
+from isaaclab.visualizers import VisualizerCfg
+
+from .cameras import front_camera
+from .mdp import ticks_per_action
+from .physics.physics_cfg import ManipulationPhysicsCfg
+
+CONTROL_DT = 0.1
+"""Duration of a control tick [s]: one action of a chunk, one simulation step."""
+
+
+@configclass
+class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
+    """Environment whose actions are chunks, in a :class:`~flow_rl_tasks.mdp.ChunkAction` named ``chunk``."""
+
+    sim: SimulationCfg = SimulationCfg(
+        dt=CONTROL_DT,
+        device="cuda:0" if torch.cuda.is_available() else "cpu",
+        physics=ManipulationPhysicsCfg(),
+        default_visualizer_cfg=VisualizerCfg(eye=(1.6, -1.4, 1.0), lookat=(0.35, 0.0, 0.15), focal_length=20.0),
+    )
+    decimation: int = 4
+    is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation
+    compute_final_obs: bool = True
+
+    def set_horizon(self, horizon: int) -> None:
+        """Execute ``horizon`` actions per environment step, each for one control tick."""
+        self.actions.chunk.horizon = horizon
+        self.decimation = horizon
+
+    def set_camera(self, width: int = 320, height: int = 240) -> None:
+        """Add a camera, ``env.scene["camera"]``, that sees the robot and its table from the front."""
+        self.scene.camera = front_camera(width, height)
+
+    def play_mode(self) -> None:
+        """Fewer environments, next to each other."""
+        super().play_mode()
+        self.scene.num_envs = min(self.scene.num_envs, 16)
+        self.scene.env_spacing = 2.0
+
+    def validate_config(self) -> None:
+        """Refuse settings that would fail late or silently."""
+        ticks_per_action(self.actions.chunk.horizon, self.decimation)
+        if self.sim.device.startswith("cuda") and not torch.cuda.is_available():
+            raise ValueError(f"sim.device={self.sim.device!r}, but there is no CUDA device here: use --device cpu.")
