@@ -1,0 +1,73 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The stochastic chain: likelihood, bounds and agreement of sampling with scoring."""
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from flow_rl.flows import ChainBounds, sample_chain, score_chain, time_grid
+
+B, K, D = 16, 4, 6
+FREE = ChainBounds(mean=float("inf"), deviations=float("inf"), action=float("inf"))
+
+
+def drift(x, t):
+    return torch.sin(2 * x) + t
+
+
+def std(x, t):
+    return 0.1 + 0.05 * t.expand_as(x)
+
+
+@pytest.fixture
+def chain():
+    torch.manual_seed(0)
+    return sample_chain(drift, std, torch.randn(B, D), K)
+
+
+def test_log_prob_matches_torch_distributions(chain):
+    """The chain's likelihood is the mean over all (K + 1) D Gaussian log-densities."""
+    states = chain.states
+    terms = [Normal(0.0, 1.0).log_prob(states[:, 0])]
+    for i in range(K):
+        t = torch.full((B, 1), i / K)
+        mean = (states[:, i] + drift(states[:, i], t) / K).clamp(-1, 1)
+        terms.append(Normal(mean, std(mean, t)).log_prob(states[:, i + 1]))
+    expected = torch.stack(terms, dim=1).mean(dim=(1, 2))
+    torch.testing.assert_close(chain.log_prob, expected)
+    torch.testing.assert_close(score_chain(drift, std, states).log_prob, expected)
+
+
+def test_entropy_matches_torch_distributions(chain):
+    """The entropy is the mean over the first Gaussian and the K transitions, divided once."""
+    stds = std(torch.zeros(K, D), time_grid(K))
+    entropies = torch.cat([Normal(0.0, torch.ones(1, D)).entropy(), Normal(0.0, stds).entropy()])
+    torch.testing.assert_close(score_chain(drift, std, chain.states).entropy, entropies.mean().expand(B))
+
+
+def test_sampling_and_scoring_share_the_time_grid():
+    """Both ask for the times i / K; another grid would make the first ratio differ from one."""
+    seen = []
+    sample_chain(lambda x, t: seen.append(t[0].item()) or x, std, torch.randn(B, D), K)
+    assert seen == time_grid(K).squeeze(-1).tolist() == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_bounds_hold():
+    """Samples stay within three deviations of the clipped mean and the last one in the action box."""
+    torch.manual_seed(0)
+    chain = sample_chain(lambda x, t: 9 * x, lambda x, t: torch.full_like(x, 0.2), torch.randn(4096, D), K)
+    mean = (chain.states[:, :-1] * (1 + 9 / K)).clamp(-1, 1)
+    assert (chain.states[:, 1:] - mean).abs().max() <= 3 * 0.2 + 1e-6
+    assert chain.action.abs().max() == 1.0
+    assert chain.states[:, 1:-1].abs().max() > 1.0
+
+
+def test_tiny_noise_follows_the_deterministic_flow():
+    """As the noise vanishes the chain becomes Euler's method."""
+    from flow_rl.flows import euler
+
+    noise = torch.randn(B, D, dtype=torch.float64)
+    chain = sample_chain(drift, lambda x, t: torch.full_like(x, 1e-9), noise, K, FREE)
+    torch.testing.assert_close(chain.action, euler(drift, noise, K))

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The flow policy: interface, normalisation, export twins, rebuilding."""
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from flow_rl.models import FlowPolicy
+
+O, H, A = 5, 4, 3
+
+
+def make(**settings) -> FlowPolicy:
+    torch.manual_seed(0)
+    defaults = {"obs_groups": {"policy": O}, "action_dim": A, "horizon": H, "hidden_dims": [32, 32]}
+    policy = FlowPolicy.from_settings(defaults | settings)
+    policy.obs_normalizer.fit(torch.full((O,), -2.0), torch.full((O,), 3.0))
+    policy.action_normalizer.fit(torch.full((H * A,), -0.5), torch.full((H * A,), 2.0))
+    return policy
+
+
+def observe(num: int = 7) -> TensorDict:
+    return TensorDict({"policy": torch.randn(num, O)}, batch_size=[num])
+
+
+def test_actions_are_in_the_environments_units():
+    """Normalised chunks lie in [-1, 1]; forward maps them to the demonstrated range."""
+    policy, obs = make(), observe()
+    chunk = policy.sample(policy.get_latent(obs))
+    assert chunk.shape == (7, H * A) and chunk.abs().max() <= 1
+    actions = policy(obs)
+    assert actions.min() >= -0.5 and actions.max() <= 2.0
+
+
+def test_without_demonstrations_actions_pass_as_they_are():
+    """An unfitted policy acts in [-1, 1] exactly."""
+    policy = FlowPolicy.from_settings({"obs_groups": {"policy": O}, "action_dim": A, "horizon": H})
+    latent = policy.get_latent(observe())
+    noise = torch.randn(7, H * A)
+    chunk = policy.sample(latent, noise)
+    assert torch.equal(policy.action_normalizer.inverse(chunk), chunk)
+
+
+def test_initial_noise():
+    """Random noise differs between calls, zero noise does not."""
+    obs = observe()
+    random, zero = make(), make(initial_noise="zero")
+    assert not torch.equal(random(obs), random(obs))
+    assert torch.equal(zero(obs), zero(obs))
+
+
+@pytest.mark.parametrize("prediction", ["v", "x"])
+def test_torchscript_twin(prediction, tmp_path):
+    """The scripted twin, saved and loaded, computes what the policy computes from the same noise."""
+    policy, obs, noise = make(prediction=prediction), observe(), torch.randn(7, H * A)
+    torch.jit.script(policy.as_jit()).save(tmp_path / "policy.pt")
+    twin = torch.jit.load(tmp_path / "policy.pt")
+    expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
+    torch.testing.assert_close(twin(obs["policy"], noise), expected)
+    twin.reset()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_twin(tmp_path):
+    """The exported graph, run by ONNX's own evaluator, agrees with the policy."""
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    policy, obs, noise = make(), observe(1), torch.randn(1, H * A)
+    twin = policy.as_onnx(verbose=False).eval()
+    torch.onnx.export(
+        twin,
+        twin.get_dummy_inputs(),
+        tmp_path / "policy.onnx",
+        opset_version=18,
+        input_names=twin.input_names,
+        output_names=twin.output_names,
+        verbose=False,
+    )
+    evaluator = ReferenceEvaluator(onnx.load(tmp_path / "policy.onnx"))
+    (actions,) = evaluator.run(None, {"obs": obs["policy"].numpy(), "noise": noise.numpy()})
+    expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
+    torch.testing.assert_close(torch.from_numpy(actions), expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_rebuilding_from_settings():
+    """Settings and state are all that is needed to get the same policy again."""
+    policy = make(prediction="x", num_flow_steps=3, obs_clip=2.0)
+    again = FlowPolicy.from_checkpoint({"flow_rl": policy.settings, "actor_state_dict": policy.state_dict()})
+    latent, noise = policy.get_latent(observe()), torch.randn(7, H * A)
+    assert again.settings == policy.settings
+    assert torch.equal(again.sample(latent, noise), policy.sample(latent, noise))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_flow_steps": 0}, r"agent.actor.num_flow_steps = 0 .*>= 1.*use 4"),
+        ({"prediction": "eps"}, r"agent.actor.prediction = 'eps' .*'v', 'x'"),
+        ({"initial_noise": "ones"}, r"agent.actor.initial_noise = 'ones' .*'random', 'zero'"),
+        ({"time_embedding_dim": 7}, r"agent.actor.time_embedding_dim = 7 .*even"),
+        ({"hidden_dims": []}, r"agent.actor.hidden_dims = \[\] "),
+        ({"activation": "bump"}, r"'bump'.*mish"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    """Each message names the field, the value and the valid choices."""
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+def test_horizon_must_divide_the_action():
+    """A chunk length that the environment's action cannot hold is named with the size it should divide."""
+    with pytest.raises(ValueError, match=r"agent.actor.horizon = 5 .*a divisor of the environment's action size 28"):
+        FlowPolicy(observe(), {"actor": ["policy"]}, "actor", 28, horizon=5)

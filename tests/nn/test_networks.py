@@ -1,0 +1,92 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Networks: shapes, bounds and starting values that the papers ask for."""
+
+import math
+
+import pytest
+import torch
+
+from flow_rl.flows import time_grid
+from flow_rl.nn import MinMaxNormalizer, NoisePredictor, ResidualMLP, ScoreCoefficient, VelocityNet
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def test_residual_mlp_is_a_sum():
+    """With zero residual layers only the input and output maps remain; widths may differ."""
+    net = ResidualMLP(3, 2, [8, 8, 4], "relu")
+    for layer in net.layers:
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    x = torch.randn(5, 3)
+    expected = net.output(torch.relu(net.skips[1](net.input(x))))
+    torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("predicts_target", [False, True])
+def test_velocity_broadcasts_over_flow_steps(predicts_target):
+    """All steps of a chain at once give what each gives alone."""
+    net = VelocityNet(6, 3, [16, 16], "relu", 8, predicts_target)
+    x, condition, t = torch.randn(5, 4, 6), torch.randn(5, 3), time_grid(4)
+    together = net(x, t, condition.unsqueeze(1))
+    alone = torch.stack([net(x[:, i], t[i].expand(5, 1), condition) for i in range(4)], dim=1)
+    torch.testing.assert_close(together, alone)
+
+
+def test_target_prediction_points_at_the_target():
+    """The velocity leads from x_t to the network's answer in the remaining time."""
+    net = VelocityNet(2, 1, [8], "relu", 4, predicts_target=True)
+    x, t, c = torch.randn(3, 2), torch.full((3, 1), 0.75), torch.randn(3, 1)
+    answer = net.mlp(torch.cat([x, net.time_embedding(t), c], dim=-1))
+    torch.testing.assert_close(x + 0.25 * net(x, t, c), answer)
+
+
+def test_score_coefficient_starts_where_the_paper_does():
+    """alpha(t) = (1 - t) log(1 + exp(-2)) at the start of learning."""
+    t = time_grid(4)
+    torch.testing.assert_close(ScoreCoefficient()(t), (1 - t) * math.log1p(math.exp(-2.0)))
+    torch.testing.assert_close(ScoreCoefficient(0.5, "fixed")(t), (1 - t) * 0.5)
+    assert (ScoreCoefficient(1.0, "linear")(t) > 0).all()
+
+
+def test_score_coefficient_is_bounded():
+    """A large g is cut at twice the scale."""
+    net = ScoreCoefficient(0.5)
+    torch.nn.init.constant_(net.g[-2].bias, 100.0)
+    assert net(torch.zeros(1, 1)).item() == 1.0
+
+
+def test_noise_stays_within_its_bounds():
+    """However large the network's answer, the deviation stays in [min, max] and starts near their geometric mean."""
+    net = NoisePredictor(6, 3, 8)
+    features, condition = torch.randn(4, 8), torch.randn(5, 1, 3)
+    std = net(features, condition, 0.08, 0.16)
+    assert std.shape == (5, 4, 6)
+    assert float(std.mean()) == pytest.approx(math.sqrt(0.08 * 0.16), rel=0.1)
+    for value, bound in ((50.0, 0.16), (-50.0, 0.08)):
+        torch.nn.init.constant_(net.net[-1].bias, value)
+        torch.testing.assert_close(net(features, condition, 0.08, 0.16), torch.full((5, 4, 6), bound))
+
+
+def test_noise_gives_no_gradient_to_the_time_features():
+    """The time features belong to the velocity net; the noise only reads them."""
+    features = torch.randn(4, 8, requires_grad=True)
+    condition = torch.randn(5, 1, 3, requires_grad=True)
+    NoisePredictor(6, 3, 8)(features, condition, 0.08, 0.16).sum().backward()
+    assert features.grad is None and condition.grad is not None
+
+
+def test_normalizer():
+    """Ranges map to [-1, 1] and back; constant columns are centred; the clip bounds; unfitted it is the identity."""
+    x = torch.tensor([[0.0, 5.0], [4.0, 5.0]])
+    net = MinMaxNormalizer(2, clip=1.5)
+    torch.testing.assert_close(MinMaxNormalizer(2)(x), x, rtol=0, atol=0)
+    net.fit(x.amin(0), x.amax(0))
+    assert net(x).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
+    torch.testing.assert_close(net.inverse(net(x)), x)
+    assert net(torch.tensor([[100.0, 5.5]])).tolist() == [[1.5, 0.5]]

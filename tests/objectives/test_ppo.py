@@ -1,0 +1,40 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The clipped surrogate and its diagnostics."""
+
+import math
+
+import pytest
+import torch
+
+from flow_rl.objectives import ppo_surrogate, value_loss
+
+
+def test_surrogate_by_hand():
+    """Gains count up to the edge of the trust region, losses count in full."""
+    log_prob = torch.log(torch.tensor([1.05, 0.95, 1.05, 0.95]))
+    advantage = torch.tensor([1.0, 1.0, -1.0, -1.0])
+    out = ppo_surrogate(log_prob, torch.zeros(4), advantage, clip=0.01)
+    assert float(out.loss) == pytest.approx(-(1.01 + 0.95 - 1.05 - 0.99) / 4)
+    assert float(out.clip_fraction) == 1.0
+    kl = sum((r - 1) - math.log(r) for r in (1.05, 0.95)) / 2
+    assert float(out.kl) == pytest.approx(kl, rel=1e-3)
+
+
+def test_gradient_stops_outside_the_trust_region():
+    """A ratio beyond the edge with a positive advantage has no gradient, one inside has."""
+    log_prob = torch.tensor([0.05, 0.005], requires_grad=True)
+    ppo_surrogate(log_prob, torch.zeros(2), torch.ones(2), clip=0.01).loss.backward()
+    assert log_prob.grad[0] == 0 and log_prob.grad[1] != 0
+
+
+def test_log_probabilities_are_bounded():
+    """Beyond the bound a log-likelihood counts as the bound."""
+    out = ppo_surrogate(torch.tensor([5.0]), torch.tensor([-5.0]), torch.ones(1), clip=0.01)
+    assert float(out.ratio) == pytest.approx(math.exp(2.0))
+
+
+def test_value_loss():
+    """Half the mean square."""
+    assert float(value_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))) == 1.25
