@@ -24,8 +24,9 @@ def read_history(file) -> list[dict]:
 
 
 def test_offline_run_receives_what_is_logged(tmp_path, monkeypatch):
-    from isaaclab_rl.utils.wandb import announce_new_run
     from rsl_rl.utils.wandb_log_writer import WandbLogWriter
+
+    from isaaclab_rl.utils.wandb import announce_new_run
 
     for name in ("WANDB_ENTITY", "WANDB_USERNAME", "WANDB_API_KEY"):
         monkeypatch.delenv(name, raising=False)

@@ -3,8 +3,9 @@
 
 """Cameras for films, drawn by Newton's Warp renderer: they need neither a screen nor a GPU."""
 
-import isaaclab.sim as sim_utils
 import torch
+
+import isaaclab.sim as sim_utils
 from isaaclab.sensors import CameraCfg
 from isaaclab.utils.math import create_rotation_matrix_from_view, quat_from_matrix
 from isaaclab_newton.renderers import NewtonWarpRendererCfg

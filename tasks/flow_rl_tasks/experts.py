@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
+
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import axis_angle_from_quat, quat_conjugate, quat_mul, quat_unique
 

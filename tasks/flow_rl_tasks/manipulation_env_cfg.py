@@ -4,6 +4,7 @@
 """What the environments of all manipulation tasks share: chunked control at 10 Hz, two physics engines, checks."""
 
 import torch
+
 from isaaclab.envs import ManagerBasedRLEnvCfg
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass

@@ -6,9 +6,9 @@
 import h5py
 import numpy as np
 import pytest
+
 from flow_rl.storage.collection import collect
 from flow_rl.storage.demos import DemoWriter, load_demos
-
 from tests.toy_env import ToyEnv, ToyExpert
 
 

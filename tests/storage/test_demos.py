@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+
 from flow_rl.storage.demos import ChunkDataset, DemoError, Demos, DemoWriter, load_demos
 
 OBS, ACT = 5, 2

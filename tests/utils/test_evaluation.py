@@ -5,8 +5,8 @@
 
 import pytest
 import torch
-from flow_rl.utils.evaluation import evaluate, record_film
 
+from flow_rl.utils.evaluation import evaluate, record_film
 from tests.toy_env import ToyEnv, ToyExpert
 
 

@@ -6,6 +6,7 @@
 import imageio_ffmpeg
 import numpy as np
 import pytest
+
 from flow_rl.utils.film import FilmWriter, tile
 
 

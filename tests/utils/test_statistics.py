@@ -4,6 +4,7 @@
 """Wilson's interval agrees with published values and behaves at the borders."""
 
 import pytest
+
 from flow_rl.utils.statistics import wilson_interval
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import euler_xyz_from_quat, quat_error_magnitude, quat_from_euler_xyz
 

@@ -7,7 +7,6 @@ import math
 
 import isaaclab.envs.mdp as base_mdp
 import isaaclab.sim as sim_utils
-from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.controllers import DifferentialIKControllerCfg
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
@@ -19,6 +18,7 @@ from isaaclab.utils import configclass, replace
 from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
 from isaaclab_tasks.utils import PresetCfg
 
+from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from flow_rl_tasks import mdp
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.managers import ActionTerm
 from isaaclab.utils import index_fill_

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+
 from isaaclab.managers import ManagerTermBase, TerminationTermCfg
 from isaaclab.utils import index_fill_
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import warp as wp
+
 from isaaclab.physics import PhysicsManager
 from isaaclab_newton.physics.mjwarp_manager import NewtonMJWarpManager
 

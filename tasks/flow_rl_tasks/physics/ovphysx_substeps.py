@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warp as wp
+
 from isaaclab.physics import PhysicsManager
 from isaaclab.sim import SimulationContext
 from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+
 from isaaclab.utils import configclass
 
 from .flow_policy import FlowPolicyCfg

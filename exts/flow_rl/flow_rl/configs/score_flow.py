@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+
 from isaaclab.utils import configclass
 from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg
 
