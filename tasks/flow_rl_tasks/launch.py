@@ -1,28 +1,30 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""What our scripts share: the command line of the stock tools, the environment, and errors in one line."""
+"""What our scripts share: the command line of the stock tools, the environment, and errors in one line.
+
+Isaac Lab is imported where it is needed: it takes seconds, and pretraining does without most of it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import difflib
+import functools
+import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import isaaclab_tasks  # noqa: F401
 import torch
-from isaaclab.app import add_launcher_args, launch_simulation
-from isaaclab.utils import validate
-from isaaclab.utils.string import string_to_callable
-from isaaclab_rl.entrypoints.common import close_env
-from isaaclab_tasks.utils import resolve_task_config, setup_preset_cli
+import yaml
 
-import flow_rl_tasks  # noqa: F401
+from flow_rl.utils.check import require_device
+from flow_rl_tasks import lift  # noqa: F401
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,19 +47,28 @@ class Parser(argparse.ArgumentParser):
     def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
         """Return the options and the remaining words, which are of the form ``key=value``."""
         if self._simulator:
+            from isaaclab.app import add_launcher_args
+            from isaaclab_tasks.utils import setup_preset_cli
+
             add_launcher_args(self)
+            self.set_defaults(device=None)
+            args, overrides = setup_preset_cli(self, argv)
         else:
             self.add_argument("--device", help="device to compute on, such as cpu or cuda:0")
-        self.set_defaults(device=None)
-        args, overrides = setup_preset_cli(self, argv)
+            args, overrides = self.parse_known_args(argv)
         for word in overrides:
             if "=" not in word or word.startswith("-"):
                 self.error(
                     f"unrecognized argument {word!r}. Valid: the options of --help and overrides of the form key=value"
                 )
-        args.device = resolve_device(args.device)
         if getattr(args, "num_envs", 1) < 1:
             self.error(f"--num_envs {args.num_envs} is not a number of environments. Valid: 1 or more")
+        with one_line_errors():
+            args.device = args.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+            require_device("--device", args.device)
+        if args.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            # our tensors are small: on two busy cores a second thread makes pretraining ten times slower
+            torch.set_num_threads(1)
         return args, overrides
 
 
@@ -72,40 +83,56 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(2) from None
 
 
-def resolve_device(device: str | None) -> str:
-    """Return the device to use: the asked one if the machine has it, else the GPU, else the CPU."""
-    has_gpu = torch.cuda.is_available()
-    if device is None:
-        return "cuda:0" if has_gpu else "cpu"
-    if device.startswith("cuda") and not has_gpu:
-        raise SystemExit(
-            f"[flow_rl] error: --device {device} needs a GPU and its driver, but PyTorch finds none. Valid here: cpu. "
-            "Pass --device cpu, or leave the option out."
-        )
-    return device
-
-
 def find_task(task: str) -> gym.envs.registration.EnvSpec:
     """Return the registration of a task, or raise a ValueError that lists the valid ones."""
-    try:
-        return gym.spec(task.split(":")[-1])
-    except gym.error.Error:
+    name = task.split(":")[-1]
+    if name not in gym.registry:
+        import isaaclab_tasks  # noqa: F401  registers the tasks of Isaac Lab and of other packages
+    if name not in gym.registry:
         ours = sorted(name for name, spec in gym.registry.items() if "expert_entry_point" in (spec.kwargs or {}))
-        close = difflib.get_close_matches(task, gym.registry, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        close = difflib.get_close_matches(name, gym.registry, n=1)
         raise ValueError(
-            f"--task {task!r} is not registered.{hint} Valid: {', '.join(ours)}, or any of './flow_rl.sh list_envs'."
-        ) from None
-
-
-def entry_point(task: str, name: str) -> Callable[..., Any]:
-    """Return what a task registered as ``<name>_entry_point``, imported."""
-    kwargs = find_task(task).kwargs
-    if f"{name}_entry_point" not in kwargs:
-        raise ValueError(
-            f"--task {task!r} registers no {name!r}. Valid: a task whose registration has {name}_entry_point."
+            f"--task {task!r} is not registered.{f' Did you mean {close[0]}?' if close else ''} "
+            f"Valid: {', '.join(ours)}, and what './flow_rl.sh list_envs' lists."
         )
-    return string_to_callable(kwargs[f"{name}_entry_point"])
+    return gym.spec(name)
+
+
+def entry_point(task: str, name: str, default: str | None = None) -> Callable[..., Any]:
+    """Return what a task registered as ``<name>_entry_point``, imported, or the default ``"module:Class"``."""
+    target = find_task(task).kwargs.get(f"{name}_entry_point", default)
+    if target is None:
+        raise ValueError(f"--task {task!r} has no {name}. Valid: a task that registers {name}_entry_point.")
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def agent_config(task: str, name: str, default: str, overrides: Sequence[str]) -> Any:
+    """Return a configuration that a task may replace, with overrides ``agent.<field>=<value>`` applied.
+
+    Args:
+        task: Task whose ``<name>_cfg_entry_point`` is used if it registers one.
+        name: Name of the configuration.
+        default: ``"module:Class"`` for tasks that do not register one.
+        overrides: Words of the command line.
+    """
+    cfg = entry_point(task, f"{name}_cfg", default)()
+    for word in overrides:
+        path, _, text = word.partition("=")
+        section, *parents, field = path.split(".")
+        owner = functools.reduce(lambda node, name: getattr(node, name, None), parents, cfg)
+        if section != "agent" or not hasattr(owner, field):
+            valid = ", ".join(f"agent.{name}" for name in cfg.to_dict() if not isinstance(getattr(cfg, name), dict))
+            raise ValueError(f"override {word!r} names no field. Valid: {valid}.")
+        value, present = yaml.safe_load(text), getattr(owner, field)
+        try:
+            owner.from_dict({field: float(value) if isinstance(present, float) and value is not None else value})
+        except (ValueError, TypeError):
+            kind = type(present).__name__
+            raise ValueError(
+                f"override {word!r} has no valid value. Valid: a value of type {kind}, such as {present!r}."
+            ) from None
+    return cfg
 
 
 def env_config(
@@ -119,6 +146,9 @@ def env_config(
         horizon: Chunk length H; the task's default when None.
         num_envs: Number of environments; the option's value when None.
     """
+    from isaaclab.utils import validate
+    from isaaclab_tasks.utils import resolve_task_config
+
     find_task(args.task)
     env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
     env_cfg.scene.num_envs = num_envs or args.num_envs
@@ -135,6 +165,9 @@ def env_config(
 @contextlib.contextmanager
 def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
     """Start the simulation and yield the manager-based environment; closes both."""
+    from isaaclab.app import launch_simulation
+    from isaaclab_rl.entrypoints.common import close_env
+
     with launch_simulation(env_cfg, args), contextlib.ExitStack() as cleanup:
         env = gym.make(args.task, cfg=env_cfg)
         cleanup.callback(close_env, env)

@@ -9,7 +9,8 @@ from collections import defaultdict
 from typing import Any, Literal, Protocol
 
 import torch
-from tqdm import tqdm
+
+from flow_rl.utils.progress import progress_bar
 
 from .demos import DemoWriter
 
@@ -94,7 +95,7 @@ def collect(
 
     obs, _ = env.reset(seed=seed)
     expert.reset(torch.arange(env.num_envs, device=env.device))
-    with tqdm(total=num_demos, desc="collect", unit="demo", disable=not progress) as bar:
+    with progress_bar(num_demos, "collect", "demo", show=progress) as bar:
         try:
             while writer.num_demos < num_demos:
                 actions, strategy = expert.act(), expert.strategy.clone()
@@ -116,7 +117,7 @@ def collect(
                 while len(waiting[written_rounds]) == env.num_envs:
                     write_round(written_rounds)
                     written_rounds += 1
-                bar.set_postfix(expert_success=f"{successes / finished:.0%}")
+                bar.set_postfix(expert_success=f"{successes / finished:.0%}", refresh=False)
                 if writer.num_demos == 0 and written_rounds >= _PATIENCE:
                     raise RuntimeError(
                         f"The expert succeeded in {successes} of {finished} episodes, so there is nothing to keep. "

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from tqdm import tqdm
 
 from .film import FilmWriter, tile
+from .progress import progress_bar
 from .statistics import wilson_interval
 
 
@@ -53,7 +53,7 @@ def evaluate(
     torch.manual_seed(seed)
     policy.reset(torch.arange(env.num_envs, device=env.device))
     steps, start = 0, time.perf_counter()
-    with tqdm(total=quota * env.num_envs, desc="evaluate", unit="episode", disable=not progress) as bar:
+    with progress_bar(quota * env.num_envs, "evaluate", "episode", show=progress) as bar:
         while bool((episodes < quota).any()):
             obs, rewards, terminated, truncated, _ = env.step(policy.act(obs))
             steps += 1
@@ -71,7 +71,7 @@ def evaluate(
             if len(env_ids) > 0:
                 policy.reset(env_ids)
                 total = int(episodes.sum())
-                bar.set_postfix(success=f"{int(successes.sum()) / max(total, 1):.1%}")
+                bar.set_postfix(success=f"{int(successes.sum()) / max(total, 1):.1%}", refresh=False)
                 bar.update(total - bar.n)
     seconds = time.perf_counter() - start
 
@@ -109,10 +109,10 @@ def record_film(
     policy.reset(torch.arange(env.num_envs, device=env.device))
     images = _camera_images(env, camera)
     name = f"{title}  |  real time"
-    with FilmWriter(path, fps) as film:
+    max_length = int(env.max_episode_length)
+    with FilmWriter(path, fps) as film, progress_bar(max_length, "film", "step") as bar:
         film.add(tile(images, marks, name))
-        bar = tqdm(range(int(env.max_episode_length)), desc="film", unit="step")
-        for tick in bar:
+        for tick in range(max_length):
             if tick % horizon == 0:
                 chunk = policy.act(obs).reshape(env.num_envs, horizon, -1)  # (E, H, A)
             obs, _, terminated, truncated, _ = env.step(chunk[:, tick % horizon])
@@ -125,8 +125,8 @@ def record_film(
             images[running] = _camera_images(env, camera)[running]
             picture = tile(images, marks, name)
             film.add(picture)
+            bar.update()
             if not running:
-                bar.close()
                 break
         film.add(picture, repeat=round(hold * fps))
     return marks.count("success")

@@ -1,0 +1,189 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Pretraining of a flow policy on demonstrations: flow matching on action chunks, entirely on the device."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import torch
+
+from flow_rl.flows import cosine
+from flow_rl.flows.times import TimeLaw, sample_times
+from flow_rl.models import FlowPolicy
+from flow_rl.objectives import flow_matching_loss
+from flow_rl.storage.demos import ChunkDataset, Demos
+from flow_rl.utils.check import require, require_choice, require_device
+from flow_rl.utils.checkpoint import describe, save_checkpoint
+from flow_rl.utils.progress import progress_bar
+
+if TYPE_CHECKING:
+    from flow_rl.configs.pretrain import PretrainCfg
+
+OBS_GROUP = "policy"
+"""Observation group under which the policy meets the demonstrations' observations in the environment."""
+
+_VALIDATION_ROWS = 4096
+
+
+def pretrain(
+    cfg: PretrainCfg,
+    demos: Demos,
+    *,
+    output: str | Path,
+    task: str | None = None,
+    log_dir: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Write a checkpoint of a policy that imitates the demonstrations and return the last metrics.
+
+    Args:
+        cfg: Settings of the policy and of the optimisation.
+        demos: Demonstrations.
+        output: Checkpoint to write.
+        task: Task of the demonstrations, kept in the checkpoint.
+        log_dir: Where to log; nothing is logged when None.
+        progress: Whether to show a progress bar.
+    """
+    check_settings(cfg)
+    torch.manual_seed(cfg.seed)
+    train, held_out = demos.split(cfg.validation_fraction, cfg.seed)
+    data = ChunkDataset(train, cfg.actor.horizon, cfg.device)
+    validation = None if held_out is None else ChunkDataset(held_out, cfg.actor.horizon, cfg.device)
+    policy = build_policy(cfg, demos)
+    average = copy.deepcopy(policy)  # what is validated and saved
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=cfg.learning_rate, weight_decay=cfg.weight_decay)
+    max_grad_norm = math.inf if cfg.max_grad_norm is None else cfg.max_grad_norm
+
+    logger = MetricLogger(cfg, log_dir)
+    losses = []
+    metrics: dict[str, float] = {}
+    with progress_bar(cfg.num_steps, "pretrain", "step", show=progress) as bar:
+        for step in range(1, cfg.num_steps + 1):
+            optimizer.param_groups[0]["lr"] = learning_rate(cfg, step)
+            loss = chunk_loss(policy, cfg, *data.sample(cfg.batch_size))
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(policy.parameters(), max_grad_norm)
+            optimizer.step()
+            # short at first, so that the average forgets the initial weights
+            update_average(average, policy, min(cfg.ema_decay, step / (step + 10)))
+            losses.append(loss.detach())
+            if step % cfg.log_interval == 0 or step == cfg.num_steps:
+                metrics = {"loss": float(torch.stack(losses).mean()), "learning_rate": learning_rate(cfg, step)}
+                if validation is not None:
+                    metrics["validation_loss"] = validation_loss(average, cfg, validation)
+                losses.clear()
+                logger.log(metrics, step)
+                shown = {name: f"{value:.3f}" for name, value in metrics.items() if name.endswith("loss")}
+                bar.set_postfix(shown, refresh=False)
+            bar.update()
+    logger.close()
+    save(average, cfg, output, task=task, num_demos=demos.num_demos, **metrics)
+    return metrics
+
+
+def check_settings(cfg: PretrainCfg) -> None:
+    """Raise a ValueError about the first setting that makes no sense; the policy checks its own."""
+    for name in ("num_steps", "batch_size", "log_interval"):
+        value = getattr(cfg, name)
+        require(value >= 1, f"agent.{name}", value, "an integer >= 1", "leave it out to use the default.")
+    require(cfg.learning_rate > 0, "agent.learning_rate", cfg.learning_rate, "> 0", "use 1e-3, the default.")
+    require(0 <= cfg.ema_decay < 1, "agent.ema_decay", cfg.ema_decay, "[0, 1)", "use 0 for no averaging.")
+    require_choice("agent.time_law", cfg.time_law, get_args(TimeLaw))
+    require_choice("agent.logger", cfg.logger, ("tensorboard", "wandb"))
+    require_device("agent.device", cfg.device)
+
+
+def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
+    """Return a fresh policy whose normalisers know the range of the demonstrations."""
+    data = {"obs_groups": {OBS_GROUP: demos.obs_dim}, "action_dim": demos.action_dim}
+    policy = FlowPolicy.from_settings(cfg.actor.to_dict() | data)
+    obs_range, action_range = (
+        torch.stack((values.amin(dim=0), values.amax(dim=0)))
+        for values in (torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
+    )
+    policy.obs_normalizer.fit(*obs_range)
+    # one range per action, the same at each place of the chunk
+    policy.action_normalizer.fit(*action_range.repeat(1, cfg.actor.horizon))
+    return policy.to(cfg.device)
+
+
+def chunk_loss(policy: FlowPolicy, cfg: PretrainCfg, obs: torch.Tensor, chunks: torch.Tensor) -> torch.Tensor:
+    """Return the flow matching loss of observations (B, O) and chunks (B, H*A), with fresh noise and times."""
+    latent = policy.get_latent({OBS_GROUP: obs})
+    actions = policy.action_normalizer(chunks)
+    times = sample_times(len(actions), cfg.time_law, device=actions.device)
+    return flow_matching_loss(
+        lambda x, t: policy.velocity_field(x, t, latent), actions, torch.randn_like(actions), times, policy.prediction
+    )
+
+
+@torch.no_grad()
+def validation_loss(policy: FlowPolicy, cfg: PretrainCfg, dataset: ChunkDataset) -> float:
+    """Return the loss on held-out episodes, with the same draws at every call and no effect on the training's draws."""
+    devices = [dataset.obs.device] if dataset.obs.is_cuda else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS)))
+
+
+def learning_rate(cfg: PretrainCfg, step: int) -> float:
+    """Return the learning rate of a step: a linear warm-up on top of half a cosine."""
+    warmup = min(step / max(cfg.warmup_steps, 1), 1.0)
+    return warmup * cosine(cfg.learning_rate, cfg.final_learning_rate, step / cfg.num_steps)
+
+
+@torch.no_grad()
+def update_average(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    """Move the averaged parameters towards the model's."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1.0 - decay)
+
+
+def save(policy: FlowPolicy, cfg: PretrainCfg, output: str | Path, **facts: object) -> None:
+    """Write the checkpoint in the runner's format, so that every stock command takes it."""
+    checkpoint = {
+        "actor_state_dict": policy.state_dict(),
+        "critic_state_dict": {},
+        "optimizer_state_dict": {},
+        "iter": 0,
+        "infos": None,
+        "flow_rl": describe(policy.settings, stage="pretrain", learner=None, seed=cfg.seed, **facts),
+    }
+    save_checkpoint(output, checkpoint)
+
+
+class MetricLogger:
+    """Writes numbers to TensorBoard and, if asked, to Weights & Biases."""
+
+    def __init__(self, cfg: PretrainCfg, log_dir: str | Path | None):
+        self._writer = None
+        if log_dir is None:
+            return
+        if cfg.logger == "wandb":
+            import wandb
+
+            wandb.init(project=cfg.wandb_project, dir=str(log_dir), config=cfg.to_dict(), sync_tensorboard=True)
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(log_dir))
+        self._wandb = cfg.logger == "wandb"
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Record the metrics of a step below ``Pretrain/``."""
+        if self._writer is not None:
+            for name, value in metrics.items():
+                self._writer.add_scalar(f"Pretrain/{name}", value, step)
+
+    def close(self) -> None:
+        """Flush and finish."""
+        if self._writer is not None:
+            self._writer.close()
+            if self._wandb:
+                import wandb
+
+                wandb.finish()
