@@ -9,20 +9,20 @@ from tensordict import TensorDict
 
 from flow_rl.models import FlowPolicy
 
-O, H, A = 5, 4, 3
+OBS, H, A = 5, 4, 3
 
 
 def make(**settings) -> FlowPolicy:
     torch.manual_seed(0)
-    defaults = {"obs_groups": {"policy": O}, "action_dim": A, "horizon": H, "hidden_dims": [32, 32]}
+    defaults = {"obs_groups": {"policy": OBS}, "action_dim": A, "horizon": H, "hidden_dims": [32, 32]}
     policy = FlowPolicy.from_settings(defaults | settings)
-    policy.obs_normalizer.fit(torch.full((O,), -2.0), torch.full((O,), 3.0))
+    policy.obs_normalizer.fit(torch.full((OBS,), -2.0), torch.full((OBS,), 3.0))
     policy.action_normalizer.fit(torch.full((H * A,), -0.5), torch.full((H * A,), 2.0))
     return policy
 
 
 def observe(num: int = 7) -> TensorDict:
-    return TensorDict({"policy": torch.randn(num, O)}, batch_size=[num])
+    return TensorDict({"policy": torch.randn(num, OBS)}, batch_size=[num])
 
 
 def test_actions_are_in_the_environments_units():
@@ -36,7 +36,7 @@ def test_actions_are_in_the_environments_units():
 
 def test_without_demonstrations_actions_pass_as_they_are():
     """An unfitted policy acts in [-1, 1] exactly."""
-    policy = FlowPolicy.from_settings({"obs_groups": {"policy": O}, "action_dim": A, "horizon": H})
+    policy = FlowPolicy.from_settings({"obs_groups": {"policy": OBS}, "action_dim": A, "horizon": H})
     latent = policy.get_latent(observe())
     noise = torch.randn(7, H * A)
     chunk = policy.sample(latent, noise)

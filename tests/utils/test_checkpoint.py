@@ -1,0 +1,103 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Checkpoints: safe to read, written whole or not at all, and clear about what does not fit."""
+
+import pickle
+
+import pytest
+import torch
+
+from flow_rl.models import FlowPolicy
+from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def checkpoint() -> dict:
+    policy = FlowPolicy.from_settings({"obs_groups": {"policy": 3}, "action_dim": 2, "hidden_dims": [8], "horizon": 2})
+    return {
+        "actor_state_dict": policy.state_dict(),
+        "iter": 0,
+        "infos": None,
+        "flow_rl": describe(policy.settings, stage="pretrain", learner=None, task="Lift", seed=1),
+    }
+
+
+def test_round_trip(checkpoint, tmp_path):
+    """What was written is read, and builds the policy again."""
+    save_checkpoint(tmp_path / "new" / "policy.pt", checkpoint)
+    found = load_checkpoint(tmp_path / "new" / "policy.pt")
+    assert found["flow_rl"] == checkpoint["flow_rl"]
+    assert FlowPolicy.from_checkpoint(found).output_dim == 4
+
+
+def test_interrupted_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):
+    """Whatever goes wrong while writing, the file is the old one and nothing is left over."""
+    path = tmp_path / "policy.pt"
+    save_checkpoint(path, checkpoint)
+    old = path.read_bytes()
+
+    def fail(value, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(path, checkpoint)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["policy.pt"]
+
+
+def test_missing_file(tmp_path):
+    """The message names the path and what makes such a file."""
+    with pytest.raises(FileNotFoundError, match=r"nowhere.pt does not exist.*scripts/pretrain.py"):
+        load_checkpoint(tmp_path / "nowhere.pt")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_truncated_file(checkpoint, tmp_path, keep):
+    """A file cut short is called unreadable."""
+    path = tmp_path / "policy.pt"
+    save_checkpoint(path, checkpoint)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(ValueError, match="policy.pt cannot be read: it is truncated"):
+        load_checkpoint(path)
+
+
+def test_code_is_not_executed(tmp_path):
+    """A pickle that would run code is refused without running it."""
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    (tmp_path / "trap.pt").write_bytes(pickle.dumps({"flow_rl": Trap()}))
+    torch.save({"flow_rl": Trap()}, tmp_path / "trap2.pt")
+    for name in ("trap.pt", "trap2.pt"):
+        with pytest.raises(ValueError, match="cannot be read"):
+            load_checkpoint(tmp_path / name)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_foreign_and_older_files(checkpoint, tmp_path):
+    """Files of other libraries and of other formats are told apart."""
+    torch.save({"model": torch.zeros(1)}, tmp_path / "foreign.pt")
+    with pytest.raises(ValueError, match="holds no flow policy"):
+        load_checkpoint(tmp_path / "foreign.pt")
+    checkpoint["flow_rl"]["format"] = 0
+    save_checkpoint(tmp_path / "old.pt", checkpoint)
+    with pytest.raises(ValueError, match="has format 0; this version of flow_rl reads 1"):
+        load_checkpoint(tmp_path / "old.pt")
+
+
+def test_compatibility(checkpoint):
+    """The number of flow steps may differ; widths and tasks may not."""
+    here = dict(checkpoint["flow_rl"])
+    check_compatible(checkpoint, here | {"num_flow_steps": 9, "obs_clip": None})
+    with pytest.raises(
+        ValueError, match=r"another task: obs_dim 3 vs 19 .*made for task Lift, this is Can.*--task Can"
+    ):
+        check_compatible(checkpoint, here | {"obs_dim": 19}, "Can")
+    with pytest.raises(ValueError, match=r"another network: hidden_dims .*agent.actor.hidden_dims=\[8\]"):
+        check_compatible(checkpoint, here | {"hidden_dims": [4, 4]})
