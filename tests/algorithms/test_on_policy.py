@@ -116,11 +116,25 @@ def test_another_learners_checkpoint_gives_its_policy(make_runner, capsys):
     assert "begins with the policy of stage finetune (reinflow)" in capsys.readouterr().out
 
 
+def test_checkpoint_of_other_settings(make_runner, capsys):
+    """A part that the checkpoint lacks begins anew; one of another shape is an error that says where to look."""
+    checkpoint = make_runner().alg.save()
+    make_runner(bc_coef=1.0).alg.load(checkpoint)
+    assert "written without bc, which begins anew" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="checkpoint's noise_predictor does not fit.*params/agent.yaml"):
+        make_runner(noise_hidden_dims=[8]).alg.load(checkpoint)
+    with pytest.raises(ValueError, match="checkpoint's optimizer does not fit"):
+        make_runner(learn_score_coef=False).alg.load(checkpoint)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"num_learning_epochs": 0}, r"agent.algorithm.num_learning_epochs = 0 .*>= 1"),
-        ({"num_mini_batches": 1000}, r"agent.algorithm.num_mini_batches = 1000 .*192 decisions.*num_steps_per_env"),
+        (
+            {"num_mini_batches": 1000},
+            r"agent.algorithm.num_mini_batches = 1000 .*half the 192 decisions.*num_steps_per_env",
+        ),
         ({"gamma": 1.5}, r"agent.algorithm.gamma = 1.5 .*\[0, 1\]"),
         ({"lam": -0.1}, r"agent.algorithm.lam = -0.1 .*\[0, 1\]"),
         ({"max_grad_norm": 0.0}, r"agent.algorithm.max_grad_norm = 0.0 .*null"),

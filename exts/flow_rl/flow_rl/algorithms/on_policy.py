@@ -21,13 +21,11 @@ from flow_rl.storage.reward_scaler import RewardScaler
 from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.utils.check import require, require_device
 from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe
+from flow_rl.utils.rng import rng_state, set_rng_state
 
 
 class OnPolicyAlgorithm(ABC):
     """Bookkeeping of the rsl_rl contract. A learner says what it explores with, what it keeps, and how it updates."""
-
-    rnd = None
-    """Read by the stock runner."""
 
     def __init__(  # noqa: D417 (the configs have a sentence for each setting)
         self,
@@ -75,7 +73,6 @@ class OnPolicyAlgorithm(ABC):
         _check_settings(locals())
         self.device, self.task, self.from_scratch = device, task, from_scratch
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
-        self.rank = multi_gpu_cfg["global_rank"] if multi_gpu_cfg else 0
 
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.modules = {name: module.to(device) for name, module in modules.items()}
@@ -136,6 +133,9 @@ class OnPolicyAlgorithm(ABC):
         actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
         critic = critic_class(obs, cfg["obs_groups"], "critic", 1, **critic_cfg)
         alg_class, alg_cfg = resolve_class(cfg["algorithm"])
+        if (mode := cfg.get("torch_compile_mode")) is not None:
+            actor.velocity.compile(mode=mode)
+            critic.mlp.compile(mode=mode)
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
         return alg_class(
             actor,
@@ -162,7 +162,7 @@ class OnPolicyAlgorithm(ABC):
         if self.time_limit_is_terminal:
             time_outs = torch.zeros_like(dones)
         if "final_obs" in extras:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in obs.keys()}  # noqa: SIM118 (a TensorDict iterates over rows)
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.critic.obs_groups}
             # Valid only where an episode ended; elsewhere it may be stale or not a number.
             terminal_value = torch.where(time_outs, self.critic(final_obs).squeeze(-1), 0.0)
         else:
@@ -222,7 +222,10 @@ class OnPolicyAlgorithm(ABC):
         )
         for module in self._networks().values():
             module.train()
-        self._restore_rng()
+        # Several ranks keep their own random numbers, so that they stay different.
+        if self.rng_state is not None and self.world_size == 1:
+            set_rng_state(self.rng_state)
+        self.rng_state = None
 
     def eval_mode(self) -> None:
         """Switch to inference."""
@@ -240,11 +243,10 @@ class OnPolicyAlgorithm(ABC):
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
             **{f"{name}_state_dict": module.state_dict() for name, module in self._networks().items()},
             "optimizer_state_dict": self.optimizer.state_dict(),
-            "rng_state": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "rng_state": rng_state(),
             "flow_rl": describe(
                 self.actor.settings, stage="finetune", learner=self.name, task=self.task, iteration=self.iteration
             ),
@@ -266,11 +268,7 @@ class OnPolicyAlgorithm(ABC):
             print(f"[flow_rl] {self.name} begins with the policy of stage {found['stage']} ({found['learner']}).")
             return False
         wanted = load_cfg or {"actor": True, "critic": True, "optimizer": True, "iteration": True}
-        for name, module in self._networks().items():
-            if wanted.get(name, True):
-                self._load_module(module, loaded_dict[f"{name}_state_dict"], strict)
-        if wanted.get("optimizer"):
-            self.optimizer.load_state_dict(loaded_dict["optimizer_state_dict"])
+        self._load_parts(loaded_dict, wanted, strict)
         if wanted.get("iteration"):
             self.iteration = found["iteration"]
             self.rng_state = loaded_dict["rng_state"]
@@ -340,19 +338,25 @@ class OnPolicyAlgorithm(ABC):
         numbers = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
         return dict(zip(scalars, numbers, strict=True)) | {"critic_learning_rate": self.optimizer.param_groups[1]["lr"]}
 
-    def _load_module(self, module: nn.Module, state: dict, strict: bool) -> None:
-        if isinstance(module, RewardScaler) and state["returns"].shape != module.returns.shape:
-            state = state | {"returns": torch.zeros_like(module.returns)}  # another number of environments
-        module.load_state_dict(state, strict=strict)
-
-    def _restore_rng(self) -> None:
-        """Go on with the checkpoint's random numbers; several ranks keep their own, so that they stay different."""
-        state, self.rng_state = self.rng_state, None
-        if state is None or self.world_size > 1:
-            return
-        torch.set_rng_state(state["cpu"].cpu())
-        if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    def _load_parts(self, checkpoint: dict, wanted: dict, strict: bool) -> None:
+        """Take over the networks and the optimiser as far as they are wanted."""
+        parts = {name: module for name, module in self._networks().items() if wanted.get(name, True)}
+        if wanted.get("optimizer"):
+            parts["optimizer"] = self.optimizer
+        for name, part in parts.items():
+            state = checkpoint.get(f"{name}_state_dict")
+            if state is None:
+                print(f"[flow_rl] The checkpoint was written without {name}, which begins anew.")
+                continue
+            if part is self.reward_scaler and len(state["returns"]) != len(part.returns):
+                state = state | {"returns": torch.zeros_like(part.returns)}  # another number of environments
+            try:
+                part.load_state_dict(state, **({} if part is self.optimizer else {"strict": strict}))
+            except (ValueError, RuntimeError) as error:
+                raise ValueError(
+                    f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
+                    f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
+                ) from error
 
 
 def _check_settings(given: dict) -> None:
@@ -373,9 +377,9 @@ def _check_settings(given: dict) -> None:
     require(limit is None or limit > 0, field + "max_grad_norm", limit, "> 0 or null", "use null for no clipping.")
     decisions = given["num_steps"] * given["num_envs"]
     require(
-        decisions >= given["num_mini_batches"],
+        decisions >= 2 * given["num_mini_batches"],
         field + "num_mini_batches",
         given["num_mini_batches"],
-        f"at most the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
+        f"at most half the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
         "lower it, or raise agent.num_steps_per_env.",
     )
