@@ -101,6 +101,7 @@ def test_rebuilding_from_settings():
         ({"prediction": "eps"}, r"agent.actor.prediction = 'eps' .*'v', 'x'"),
         ({"initial_noise": "ones"}, r"agent.actor.initial_noise = 'ones' .*'random', 'zero'"),
         ({"time_embedding_dim": 7}, r"agent.actor.time_embedding_dim = 7 .*even"),
+        ({"intermediate_clip": 0.0}, r"agent.actor.intermediate_clip = 0.0 .*> 0 or null"),
         ({"hidden_dims": []}, r"agent.actor.hidden_dims = \[\] "),
         ({"activation": "bump"}, r"'bump'.*mish"),
     ],

@@ -83,6 +83,8 @@ class FlowPolicy(nn.Module):
             "an even integer > 0",
             "use 16, the default.",
         )
+        for name, clip in (("intermediate_clip", intermediate_clip), ("obs_clip", obs_clip)):
+            require(clip is None or clip > 0, field + name, clip, "> 0 or null", "use null for no bound.")
         require_choice(field + "prediction", prediction, ("v", "x"))
         require_choice(field + "initial_noise", initial_noise, ("random", "zero"))
         require(
