@@ -65,11 +65,12 @@ class Demo:
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_file.exists():
             state = json.loads(self.state_file.read_text())
-            differences = [f"{k}={state['settings'].get(k)!r}" for k in settings if state["settings"].get(k) != settings[k]]
-            if differences:
+            found = state["settings"]
+            others = [f"{name}={found.get(name)!r}" for name in settings if found.get(name) != settings[name]]
+            if others:
                 sys.exit(
-                    f"[flow_rl] --output {folder} holds a demo with other settings ({', '.join(differences)}). "
-                    "Choose another --output, or repeat the command with those settings to continue it."
+                    f"[flow_rl] error: --output {folder} holds a demo with other settings ({', '.join(others)}) and is "
+                    "left untouched. Choose another --output, or repeat the command with those settings to continue it."
                 )
             self.phases = state["phases"]
         else:
@@ -93,7 +94,11 @@ class Demo:
         pipe = subprocess.PIPE if follow else None
         with log.open("w") if follow else open(os.devnull, "w") as sink:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=cwd, stdout=pipe, stderr=subprocess.STDOUT if follow else None, text=True
+                [sys.executable, *command],
+                cwd=cwd,
+                stdout=pipe,
+                stderr=subprocess.STDOUT if follow else None,
+                text=True,
             )
             try:
                 for line in process.stdout or ():
@@ -131,6 +136,7 @@ class TrainingBar:
         self.bar = None
 
     def __call__(self, line: str) -> None:
+        """Take one line of the runner's output."""
         if match := re.search(r"Learning iteration (\d+)/(\d+)", line):
             if self.bar is None:
                 self.bar = tqdm(total=int(match[2]), desc="fine-tune", unit="it")
@@ -148,6 +154,7 @@ def _last_checkpoint(logs: Path) -> Path:
 
 
 def main() -> None:
+    """Run or continue the phases, then write summary, curve and report."""
     parser = argparse.ArgumentParser(prog="flow_rl.sh demo", description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("outputs/demo"), help="folder for everything that is made")
     parser.add_argument("--seed", type=int, default=0)
@@ -197,8 +204,9 @@ def main() -> None:
     demo.run(
         "fine-tune",
         [
-            *["-m", "isaaclab", "train", "--rl_library", "rsl_rl", *common, "--agent", f"{args.learner}_cfg_entry_point"],
-            *["--checkpoint", str(pretrained), "--num_envs", str(scale.num_envs), *iterations, *where],
+            *["-m", "isaaclab", "train", "--rl_library", "rsl_rl", *common],
+            *["--agent", f"{args.learner}_cfg_entry_point", "--checkpoint", str(pretrained)],
+            *["--num_envs", str(scale.num_envs), *iterations, *where],
         ],
         cwd=folder,
         follow=TrainingBar(),

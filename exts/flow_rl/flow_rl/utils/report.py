@@ -146,7 +146,7 @@ def _embed(path: Path) -> str:
 
 def _next_steps(summary: dict) -> str:
     task, checkpoint = summary["task"], summary["checkpoints"]["finetuned"]
-    agent = f"--agent {summary['learner']}"
+    agent = f"--agent {summary['learner']}_cfg_entry_point"
     return "\n".join(
         [
             f"./flow_rl.sh play --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint} --viz viser",
@@ -162,7 +162,8 @@ short to learn anything. Run <code>./flow_rl.sh demo</code> for the real one.</p
 _CARD = """<section class=card><h2>{title}</h2><p>{subtitle}</p>
 <video src="{film}" autoplay loop muted playsinline controls></video>
 <p class=big>{success:.1%}</p>
-<p>of {episodes} episodes succeed (95 % interval {low:.1%} to {high:.1%}), {length:.0f} control steps on average</p></section>
+<p>of {episodes} episodes succeed (95 % interval {low:.1%} to {high:.1%}),
+{length:.0f} control steps on average</p></section>
 """
 
 _PAGE = """<!doctype html>
