@@ -50,10 +50,11 @@ class Latch(ManagerTermBase):
     def reset(self, env_ids: Sequence[int] | torch.Tensor | None = None) -> None:
         """Begin new episodes, and log the old ones."""
         env_ids = slice(None) if env_ids is None else env_ids
-        played = self._env.episode_length_buf[env_ids] > 0  # not at the first reset of all
-        self._count += (self._latched[env_ids] & played).sum()
-        self._last_episode[env_ids] = torch.where(played, self._latched[env_ids], self._last_episode[env_ids])
-        self._finished[env_ids] |= played
+        # Episodes that someone breaks off with env.reset() do not count.
+        over = self._env.reset_buf[env_ids] & (self._env.episode_length_buf[env_ids] > 0)
+        self._count += (self._latched[env_ids] & over).sum()
+        self._last_episode[env_ids] = torch.where(over, self._latched[env_ids], self._last_episode[env_ids])
+        self._finished[env_ids] |= over
         index_fill_(self._latched, env_ids, False)
         log = self._env.extras.setdefault("log", {})
         log[f"Metrics/{self._metric}_rate"] = self._last_episode.sum() / self._finished.sum().clamp(min=1)

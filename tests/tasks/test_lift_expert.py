@@ -1,0 +1,121 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The scripted expert solves the task on both engines, in two ways; chunks change nothing about physics."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from tests.tasks.conftest import TASK
+
+pytestmark = pytest.mark.sim
+
+
+@pytest.fixture(scope="module")
+def env(make_env):
+    with make_env(horizon=1) as env, torch.inference_mode():
+        yield env
+
+
+def first_episodes(env, expert) -> torch.Tensor:
+    """Whether the first episode of each environment is solved, shape (E,)."""
+    env.reset(seed=0)
+    expert.reset()
+    solved = torch.zeros(env.num_envs, dtype=torch.bool)
+    running = ~solved
+    while running.any():
+        _, _, terminated, truncated, _ = env.step(expert.act())
+        solved |= running & env.termination_manager.get_term("success")
+        running &= ~(terminated | truncated)
+        expert.reset((terminated | truncated).nonzero().squeeze(-1))
+    return solved
+
+
+def test_each_strategy_solves_the_task(env):
+    from flow_rl_tasks.lift.expert import LiftExpert
+
+    expert = LiftExpert(env)
+    for strategy in range(len(expert.strategies)):
+        env.reset(seed=0)
+        expert.reset()
+        expert.strategy[:] = strategy
+        running = torch.ones(env.num_envs, dtype=torch.bool)
+        solved = ~running
+        for _ in range(80):
+            _, _, terminated, truncated, _ = env.step(expert.act())
+            solved |= running & env.termination_manager.get_term("success")
+            running &= ~(terminated | truncated)
+            if not running.any():
+                break
+        assert solved.float().mean() >= 0.9, expert.strategies[strategy]
+
+
+def test_strategies_differ_by_a_quarter_turn(env):
+    from flow_rl_tasks.lift.expert import LiftExpert
+
+    expert = LiftExpert(env)
+    yaws = []
+    for strategy in range(2):
+        env.reset(seed=0)
+        expert.reset()
+        expert.strategy[:] = strategy
+        expert.act()
+        yaws.append(expert._grasp_yaw)
+    assert torch.allclose((yaws[0] - yaws[1]).abs(), torch.tensor(torch.pi / 2), atol=1e-4)
+
+
+def test_quality_makes_a_worse_but_reproducible_expert(env):
+    from flow_rl_tasks.lift.expert import LiftExpert
+
+    worst = first_episodes(env, LiftExpert(env, quality=0.0, seed=1))
+    again = first_episodes(env, LiftExpert(env, quality=0.0, seed=1))
+    assert 0.0 < worst.float().mean() < 0.6
+    assert torch.equal(worst, again)
+    with pytest.raises(ValueError, match="quality=1.5"):
+        LiftExpert(env, quality=1.5)
+
+
+def test_a_chunk_equals_its_actions_one_by_one(env, make_env):
+    """Final state after two chunks of four is that after eight single actions, bit by bit."""
+    actions = torch.rand(env.num_envs, 8, 7, generator=torch.Generator().manual_seed(0)) * 2.0 - 1.0
+    env.reset(seed=7)
+    for step in range(8):
+        single = env.step(actions[:, step])[0]["policy"]
+    env.close()
+    with make_env(horizon=4) as chunked:
+        chunked.reset(seed=7)
+        for half in actions.split(4, dim=1):
+            obs = chunked.step(half.flatten(1))[0]["policy"]
+        assert torch.equal(obs, single)
+
+
+def test_the_expert_solves_the_task_on_physx():
+    """In a process of its own: one engine per process."""
+    script = f"""
+    import json, torch
+    torch.set_num_threads(1)
+    from flow_rl_tasks import launch
+    from flow_rl_tasks.lift.expert import LiftExpert
+    from tests.tasks.test_lift_expert import first_episodes
+    args, overrides = launch.Parser("test").parse(
+        ["--task", "{TASK}", "--device", "cpu", "--num_envs", "32", "physics=ovphysx"])
+    with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():
+        success = first_episodes(env, LiftExpert(env)).float().mean().item()
+        env.reset()
+        action = torch.zeros(32, 7)
+        action[4] = float("nan")
+        env.step(action)
+        obs, _, terminated, *_ = env.step(torch.zeros(32, 7))
+        finite = bool(torch.isfinite(obs["policy"]).all())
+        print("RESULT" + json.dumps([success, finite, terminated.nonzero().tolist()]))
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300)
+    assert "RESULT" in run.stdout, run.stdout[-2000:] + run.stderr[-2000:]
+    success, finite, terminated = json.loads(run.stdout.split("RESULT")[1])
+    assert success >= 0.9
+    assert finite and terminated in ([], [[4]]), "a NaN action stays in its environment"
