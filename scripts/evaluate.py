@@ -40,8 +40,7 @@ def main() -> None:
         env_cfg = launch.env_config(args, overrides, horizon=horizon, num_envs=num_envs)
         horizon = horizon or env_cfg.actions.chunk.horizon
         film_cfg = launch.env_config(args, overrides, horizon=1, num_envs=args.video_envs) if args.video else None
-        if film_cfg is not None:
-            film_cfg.set_camera(*TILE)
+        film_group = launch.add_film(film_cfg, *TILE) if film_cfg else None
 
     from flow_rl.utils.evaluation import evaluate, record_film
 
@@ -65,7 +64,7 @@ def main() -> None:
         with launch.launch_env(args, film_cfg) as env:
             policy = make_policy(args, env, checkpoint, expert_type, horizon)
             title = f"{args.task}  {args.policy or args.checkpoint.stem}"
-            record_film(env, policy, args.video, camera="camera", seed=args.seed, horizon=horizon, title=title)
+            record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
 
 

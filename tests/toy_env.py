@@ -11,7 +11,7 @@ import torch
 class ToyEnv:
     """Environment e needs ``e + 1`` steps per episode and succeeds in every episode iff e is even.
 
-    The observation is [environment, episode, step]; a success pays 1 at the last step.
+    The observation is [environment, episode, step], the picture as bright as the step; a success pays 1 at the end.
     """
 
     def __init__(self, num_envs: int = 4):
@@ -19,8 +19,6 @@ class ToyEnv:
         self.actions = []
         self._success = torch.zeros(num_envs, dtype=torch.bool)
         self.termination_manager = SimpleNamespace(get_term=lambda name: {"success": self._success}[name])
-        rgb = torch.zeros(num_envs, 48, 64, 4, dtype=torch.uint8)
-        self.scene = {"camera": SimpleNamespace(data=SimpleNamespace(output={"rgb": rgb}))}
 
     def reset(self, seed=None):
         self.episode, self.time = torch.zeros(self.num_envs), torch.zeros(self.num_envs)
@@ -29,17 +27,24 @@ class ToyEnv:
     def step(self, actions):
         self.actions.append(actions.clone())
         self.time += 1
+        final_obs = self._observe()
         ids = torch.arange(self.num_envs)
         dones = self.time == ids + 1
         self._success = dones & (ids % 2 == 0)
         self.episode += dones
         self.time[dones] = 0
-        self.scene["camera"].data.output["rgb"] += 1
-        return self._observe(), self._success.float(), self._success.clone(), dones & ~self._success, {}
+        return (
+            self._observe(),
+            self._success.float(),
+            self._success.clone(),
+            dones & ~self._success,
+            {"final_obs": final_obs},
+        )
 
     def _observe(self):
         ids = torch.arange(self.num_envs).float()
-        return {"policy": torch.stack((ids, self.episode, self.time), dim=1)}
+        picture = (60 * self.time).to(torch.uint8)[:, None, None, None].repeat(1, 48, 64, 3)
+        return {"policy": torch.stack((ids, self.episode, self.time), dim=1), "film": picture}
 
 
 class ToyExpert:

@@ -162,6 +162,18 @@ def env_config(
     return env_cfg
 
 
+def add_film(env_cfg: Any, width: int, height: int) -> str:
+    """Let an environment observe pictures of itself, and return the name of that observation group."""
+    from isaaclab.envs.mdp import image_rgb
+    from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
+
+    params = {"sensor_cfg": SceneEntityCfg("camera"), "normalize": False}
+    env_cfg.observations.film = ObservationGroupCfg()
+    env_cfg.observations.film.rgb = ObservationTermCfg(func=image_rgb, params=params)
+    env_cfg.set_camera(width, height)
+    return "film"
+
+
 @contextlib.contextmanager
 def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
     """Start the simulation and yield the manager-based environment; closes both."""

@@ -3,6 +3,8 @@
 
 """Evaluation counts every environment alike and films what happened."""
 
+import imageio_ffmpeg
+import numpy as np
 import pytest
 import torch
 
@@ -33,9 +35,12 @@ def test_film_plays_chunks_open_loop_until_every_environment_has_finished(tmp_pa
             rows = 10.0 * self.count + torch.arange(2.0)
             return rows[:, None].expand(2, 3).reshape(1, 6).repeat(self.env.num_envs, 1)
 
-    env = ToyEnv()
-    successes = record_film(
-        env, Chunks(env), tmp_path / "f.mp4", camera="camera", seed=0, horizon=2, title="toy", hold=0.0
-    )
-    assert successes == 2 and (tmp_path / "f.mp4").stat().st_size > 0
+    env, path = ToyEnv(), tmp_path / "f.mp4"
+    successes = record_film(env, Chunks(env), path, group="film", seed=0, horizon=2, title="toy", hold=0.0)
+    assert successes == 2
     assert [float(a[0, 0]) for a in env.actions] == [10, 11, 20, 21] and env.actions[0].shape == (4, 3)
+    picture = list(imageio_ffmpeg.read_frames(str(path)))[-1]
+    # each tile keeps the last picture before its reset: brightness 60, 120, 180, 240
+    last = np.frombuffer(picture, dtype=np.uint8).reshape(-1, 146, 3)[34:]
+    shades = [int(np.median(last[y : y + 48, x : x + 64])) for y in (6, 60) for x in (6, 76)]
+    assert shades == pytest.approx([60, 120, 180, 240], abs=4)

@@ -85,7 +85,7 @@ class DemoWriter:
         """Append one episode and flush it.
 
         Args:
-            obs: Observation groups, each of shape (T, O).
+            obs: Observation groups, each of shape (T, ...).
             actions: Actions per control tick, shape (T, A).
             rewards: Rewards, shape (T,).
             dones: Whether the episode ended at this tick, shape (T,).
@@ -94,8 +94,9 @@ class DemoWriter:
         file = self._open()
         # the episode is built aside and moved in one step: readers never see half of it
         episode = file.create_group("pending")
-        for name, value in {**{f"obs/{k}": v for k, v in obs.items()}, "actions": actions}.items():
-            episode.create_dataset(name, data=np.asarray(value, dtype=np.float32))
+        for name, value in obs.items():
+            episode.create_dataset(f"obs/{name}", data=value)
+        episode.create_dataset("actions", data=np.asarray(actions, dtype=np.float32))
         episode.create_dataset("rewards", data=np.asarray(rewards, dtype=np.float32))
         episode.create_dataset("dones", data=np.asarray(dones, dtype=np.uint8))
         episode.attrs.update({"num_samples": len(actions), **attrs})

@@ -88,52 +88,43 @@ def evaluate(
 
 @torch.inference_mode()
 def record_film(
-    env: Any, policy: Policy, path: str | Path, *, camera: str, seed: int, horizon: int, title: str, hold: float = 1.5
+    env: Any, policy: Policy, path: str | Path, *, group: str, seed: int, horizon: int, title: str, hold: float = 1.5
 ) -> int:
     """Film one episode per environment, one picture per control step, and return the number of successes.
 
     Args:
-        env: Environment that executes one control step per step and whose scene has the camera.
+        env: Environment that executes one control step per step.
         policy: Policy to film; its chunks are executed open loop, as in training.
         path: File to write, ending in .mp4.
-        camera: Name of the camera in the scene.
+        group: Observation group that is a camera picture, shape (E, height, width, 3), uint8.
         seed: Seed of environment and policy.
         horizon: Chunk length of the policy, H.
-        title: First part of the header.
+        title: Header.
         hold: How long the last picture stays [s].
     """
-    fps = 1.0 / env.step_dt
+    fps, max_length = 1.0 / env.step_dt, int(env.max_episode_length)
     marks = ["running"] * env.num_envs
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
     policy.reset(torch.arange(env.num_envs, device=env.device))
-    images = _camera_images(env, camera)
-    name = f"{title}  |  real time"
-    max_length = int(env.max_episode_length)
+    images = obs[group].cpu().numpy().copy()
     with FilmWriter(path, fps) as film, progress_bar(max_length, "film", "step") as bar:
-        film.add(tile(images, marks, name))
+        film.add(tile(images, marks, title))
         for tick in range(max_length):
             if tick % horizon == 0:
                 chunk = policy.act(obs).reshape(env.num_envs, horizon, -1)  # (E, H, A)
-            obs, _, terminated, truncated, _ = env.step(chunk[:, tick % horizon])
+            obs, _, terminated, truncated, extras = env.step(chunk[:, tick % horizon])
+            running = [env_id for env_id, mark in enumerate(marks) if mark == "running"]
+            images[running] = obs[group].cpu().numpy()[running]
             success = env.termination_manager.get_term("success")
             for env_id in (terminated | truncated).nonzero().flatten().tolist():
-                if marks[env_id] == "running":
+                if marks[env_id] == "running":  # its tile keeps the last picture before the reset
                     marks[env_id] = "success" if bool(success[env_id]) else "failure"
-            # a finished environment has been reset: its tile keeps the last picture of the episode
-            running = [env_id for env_id, mark in enumerate(marks) if mark == "running"]
-            images[running] = _camera_images(env, camera)[running]
-            picture = tile(images, marks, name)
+                    images[env_id] = extras["final_obs"][group][env_id].cpu().numpy()
+            picture = tile(images, marks, title)
             film.add(picture)
             bar.update()
-            if not running:
+            if "running" not in marks:
                 break
         film.add(picture, repeat=round(hold * fps))
     return marks.count("success")
-
-
-def _camera_images(env: Any, camera: str):
-    """Return the current pictures of a scene camera, shape (E, height, width, 3), uint8."""
-    images = env.scene[camera].data.output["rgb"]
-    images = getattr(images, "torch", images)
-    return images[..., :3].to("cpu", torch.uint8, copy=True).numpy()

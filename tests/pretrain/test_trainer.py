@@ -1,0 +1,145 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Pretraining learns distributions, not means, and leaves a checkpoint that says everything about the policy."""
+
+import numpy as np
+import pytest
+import torch
+
+from flow_rl.configs.pretrain import PretrainCfg
+from flow_rl.models import FlowPolicy
+from flow_rl.pretrain import trainer
+from flow_rl.storage.demos import Demos
+from flow_rl.utils.checkpoint import load_checkpoint
+
+HORIZON = 2
+
+
+def small_cfg(**values) -> PretrainCfg:
+    """Settings that train within seconds."""
+    cfg = PretrainCfg(seed=0, device="cpu", num_steps=400, batch_size=128, warmup_steps=10, log_interval=100)
+    cfg.actor.horizon, cfg.actor.hidden_dims, cfg.actor.num_flow_steps = HORIZON, [64, 64, 64], 10
+    for name, value in values.items():
+        setattr(cfg, name, value)
+    return cfg
+
+
+@pytest.fixture
+def two_modes() -> Demos:
+    """Episodes that go left (actions near 3) or right (near 7) for the same observations; a second action is 0."""
+    rng = np.random.default_rng(0)
+    num, length = 64, 6
+    side = np.where(np.arange(num) % 2 == 0, 3.0, 7.0).repeat(length)
+    actions = np.stack((side + 0.1 * rng.normal(size=side.size), np.zeros_like(side)), axis=1)
+    # neighbouring episodes share their observations, which therefore say nothing about the side
+    obs = rng.normal(size=(num // 2, 1, 3)).repeat(2 * length, axis=1).reshape(-1, 3)
+    return Demos(obs.astype(np.float32), actions.astype(np.float32), np.full(num, length))
+
+
+def run(cfg, demos, tmp_path, **options) -> tuple[dict, FlowPolicy, dict]:
+    """Pretrain; return the metrics, the saved policy and the checkpoint."""
+    metrics = trainer.pretrain(cfg, demos, output=tmp_path / "p.pt", progress=False, **options)
+    checkpoint = load_checkpoint(tmp_path / "p.pt")
+    return metrics, FlowPolicy.from_checkpoint(checkpoint), checkpoint
+
+
+@pytest.mark.parametrize("prediction", ["v", "x"])
+def test_both_modes_appear_and_nothing_between_them(two_modes, tmp_path, prediction):
+    cfg = small_cfg(num_steps=1000, learning_rate=3e-3, validation_fraction=0.0)
+    cfg.actor.prediction = prediction
+    _, policy, _ = run(cfg, two_modes, tmp_path)
+    torch.manual_seed(1)
+    obs = torch.from_numpy(two_modes.obs).repeat(3, 1)
+    with torch.no_grad():
+        chunks = policy({"policy": obs}).reshape(len(obs), HORIZON, 2)
+    first, second = chunks[:, 0, 0], chunks[:, 1, 0]
+    left, right = (first - 3).abs() < 0.7, (first - 7).abs() < 0.7
+    assert 0.3 < left.float().mean() < 0.7 and 0.3 < right.float().mean() < 0.7
+    assert (left | right).float().mean() > 0.9
+    assert ((first - second).abs() < 1.0).float().mean() > 0.95, "a chunk keeps to one mode"
+    assert chunks[..., 1].abs().max() < 0.3
+
+
+def test_validation_loss_is_measured_on_held_out_episodes(tmp_path):
+    """Actions that only memory can tell: the training loss falls below the held-out one."""
+    rng = np.random.default_rng(0)
+    demos = Demos(
+        rng.normal(size=(40, 8)).astype(np.float32), rng.normal(size=(40, 1)).astype(np.float32), np.full(8, 5)
+    )
+    metrics, _, _ = run(small_cfg(validation_fraction=0.25), demos, tmp_path)
+    assert metrics["loss"] < 0.7 * metrics["validation_loss"]
+    metrics, _, _ = run(small_cfg(validation_fraction=0.0, num_steps=5), demos, tmp_path)
+    assert "validation_loss" not in metrics
+
+
+def test_policy_knows_the_range_of_the_data(two_modes):
+    policy = trainer.build_policy(small_cfg(), two_modes)
+    low, high = (policy.action_normalizer.inverse(torch.full((4,), v)) for v in (-1.0, 1.0))
+    actions = torch.from_numpy(two_modes.actions)
+    assert low[[0, 2]].tolist() == pytest.approx([float(actions[:, 0].min())] * 2)
+    assert high[[0, 2]].tolist() == pytest.approx([float(actions[:, 0].max())] * 2)
+    assert policy.get_latent({"policy": torch.from_numpy(two_modes.obs)}).abs().max() <= 1.0 + 1e-6
+
+
+def test_same_seed_gives_the_same_policy_however_often_it_is_measured(two_modes, tmp_path):
+    states = []
+    for seed, interval in ((0, 10), (0, 17), (1, 10)):
+        cfg = small_cfg(seed=seed, num_steps=40, log_interval=interval, validation_fraction=0.25)
+        states.append(run(cfg, two_modes, tmp_path)[2]["actor_state_dict"]["velocity.mlp.output.weight"])
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+def test_checkpoint_is_the_runners_and_describes_itself(two_modes, tmp_path):
+    _, _, checkpoint = run(small_cfg(num_steps=5), two_modes, tmp_path, task="Toy")
+    assert {"actor_state_dict", "critic_state_dict", "optimizer_state_dict", "iter", "infos"} <= checkpoint.keys()
+    facts = checkpoint["flow_rl"]
+    assert (facts["stage"], facts["task"], facts["num_demos"]) == ("pretrain", "Toy", 64)
+    assert (facts["obs_dim"], facts["action_dim"], facts["horizon"]) == (3, 2, HORIZON)
+
+
+def test_average_lies_between_and_forgets_the_beginning():
+    average, model = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    before = average.weight.clone()
+    trainer.update_average(average, model, decay=0.75)
+    torch.testing.assert_close(average.weight, 0.75 * before + 0.25 * model.weight)
+    trainer.update_average(average, model, decay=0.0)
+    assert torch.equal(average.weight, model.weight)
+
+
+def test_learning_rate_warms_up_and_falls_to_its_final_value():
+    cfg = small_cfg(num_steps=100, warmup_steps=10, learning_rate=1e-3, final_learning_rate=1e-5)
+    rates = [trainer.learning_rate(cfg, step) for step in range(1, 101)]
+    assert rates[0] == pytest.approx(1e-4, rel=0.01) and rates[-1] == pytest.approx(1e-5)
+    assert np.argmax(rates) == 9 and all(np.diff(rates[10:]) < 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_steps", 0), ("batch_size", 0), ("learning_rate", -1.0), ("ema_decay", 1.0), ("time_law", "sometimes")],
+)
+def test_wrong_setting_stops_before_anything_is_written(two_modes, tmp_path, name, value):
+    with pytest.raises(ValueError, match=f"agent.{name} = {value!r}.*Valid.*Remedy"):
+        run(small_cfg(**{name: value}), two_modes, tmp_path, log_dir=tmp_path / "logs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_curves_go_to_tensorboard(two_modes, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(small_cfg(num_steps=30, log_interval=10), two_modes, tmp_path, log_dir=tmp_path / "logs")
+    events = EventAccumulator(str(tmp_path / "logs"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("Pretrain/validation_loss")] == [10, 20, 30]
+    assert {"Pretrain/loss", "Pretrain/learning_rate"} <= set(events.Tags()["scalars"])
+
+
+@pytest.mark.slow
+def test_wandb_is_used_when_asked(two_modes, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    (tmp_path / "logs").mkdir()
+    cfg = small_cfg(num_steps=20, log_interval=10, logger="wandb")
+    run(cfg, two_modes, tmp_path, log_dir=tmp_path / "logs")
+    runs = list((tmp_path / "logs").rglob("*.wandb"))
+    assert len(runs) == 1 and b"Pretrain/validation_loss" in runs[0].read_bytes()
