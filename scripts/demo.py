@@ -25,14 +25,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import yaml
 from tqdm import tqdm
 
 from flow_rl.configs import learners
+from flow_rl.utils.checkpoint import load_checkpoint
 from flow_rl.utils.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
 
 SCRIPTS = Path(__file__).resolve().parent
-CONTROL_STEPS_PER_DECISION = 4
-"""Chunk length of the task: control steps that one environment step executes."""
 
 
 @dataclass
@@ -40,14 +40,15 @@ class Scale:
     """How much of everything a run does."""
 
     num_envs: int = 64
-    num_demos: int = 150
-    quality: float = 0.5
+    num_demos: int = 50
+    quality: float = 0.15
     """Skill of the demonstrator in [0, 1]: low enough that behaviour cloning is capped."""
-    pretrain_steps: int | None = None
-    """Optimiser steps of pretraining; the task's default when None."""
-    iterations: int | None = None
-    """Fine-tuning iterations; the learner's default when None."""
+    pretrain_steps: int = 3000
+    """Optimiser steps of pretraining."""
+    iterations: int = 100
+    """Fine-tuning iterations."""
     episodes: int = 512
+    """Episodes of each evaluation."""
     film_envs: int = 9
 
 
@@ -189,24 +190,22 @@ def main() -> None:
     demo.run(
         "collect", [str(SCRIPTS / "collect_demos.py"), *common, *numbers, "--output", str(demos), "--overwrite", *where]
     )
-    steps = [] if scale.pretrain_steps is None else [f"agent.num_steps={scale.pretrain_steps}"]
     demo.run(
         "pretrain",
         [
             str(SCRIPTS / "pretrain.py"),
             *common,
             *["--demos", str(demos), "--output", str(pretrained), "--overwrite"],
-            *steps,
+            f"agent.num_steps={scale.pretrain_steps}",
         ],
     )
     before = evaluate("evaluate before", pretrained, "before")
-    iterations = [] if scale.iterations is None else ["--max_iterations", str(scale.iterations)]
     demo.run(
         "fine-tune",
         [
             *["-m", "isaaclab", "train", "--rl_library", "rsl_rl", *common],
             *["--agent", f"{args.learner}_cfg_entry_point", "--checkpoint", str(pretrained)],
-            *["--num_envs", str(scale.num_envs), *iterations, *where],
+            *["--num_envs", str(scale.num_envs), "--max_iterations", str(scale.iterations), *where],
         ],
         cwd=folder,
         follow=TrainingBar(),
@@ -214,9 +213,8 @@ def main() -> None:
     finetuned = _last_checkpoint(folder / "logs")
     after = evaluate("evaluate after", finetuned, "after")
 
-    decisions = _decisions_per_iteration(finetuned.parent)
-    iterations = int(finetuned.stem.removeprefix("model_")) + 1
-    per_iteration = decisions * scale.num_envs * CONTROL_STEPS_PER_DECISION
+    decisions = yaml.safe_load((finetuned.parent / "params" / "agent.yaml").read_text())["num_steps_per_env"]
+    per_iteration = decisions * scale.num_envs * load_checkpoint(finetuned, "cpu")["flow_rl"]["horizon"]
     summary = {
         "task": args.task,
         "learner": args.learner,
@@ -225,7 +223,7 @@ def main() -> None:
         "pretrained": before,
         "finetuned": after,
         "checkpoints": {"pretrained": str(pretrained), "finetuned": str(finetuned)},
-        "env_steps": iterations * per_iteration,
+        "env_steps": scale.iterations * per_iteration,
         "env_steps_per_iteration": per_iteration,
         "phases": demo.phases,
         "wall_time_s": round(sum(phase["seconds"] for phase in demo.phases.values()), 1),
@@ -241,13 +239,6 @@ def main() -> None:
         low, high = result["ci95"]
         print(f"[flow_rl] {name}: {result['success']:.1%} of {result['episodes']} episodes [{low:.1%}, {high:.1%}]")
     print(f"[flow_rl] open {report}")
-
-
-def _decisions_per_iteration(run: Path) -> int:
-    """Environment steps per environment and iteration of a run, from the settings that the runner dumped."""
-    import yaml
-
-    return yaml.safe_load((run / "params" / "agent.yaml").read_text())["num_steps_per_env"]
 
 
 if __name__ == "__main__":
