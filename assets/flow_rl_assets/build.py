@@ -75,8 +75,13 @@ def _robot_data_share() -> Path:
 
 def _convert(folder: Path) -> Path:
     """Convert the URDF into one flat USD file in ``folder``, with box colliders on the gripper only."""
+    import usdex.core
     from pxr import Sdf, Usd
     from urdf_usd_converter import Converter
+
+    # The converter announces each of its steps, and lines in the meshes that it rightly leaves out.
+    usdex.core.setDiagnosticsLevel(usdex.core.DiagnosticsLevel.eError)
+    usdex.core.activateDiagnosticsDelegate()
 
     share = _robot_data_share()
     converter = Converter(

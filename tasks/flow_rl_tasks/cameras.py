@@ -25,6 +25,6 @@ def front_camera(
         height=height,
         data_types=["rgb"],
         offset=CameraCfg.OffsetCfg(pos=eye, rot=tuple(quat_from_matrix(view)[0].tolist()), convention="opengl"),
-        spawn=sim_utils.PinholeCameraCfg(focal_length=20.0, clipping_range=(0.01, 20.0)),
+        spawn=sim_utils.PinholeCameraCfg(focal_length=20.0, clipping_range=(0.01, 50.0)),
         renderer_cfg=NewtonWarpRendererCfg(),
     )

@@ -66,7 +66,7 @@ class LiftSceneCfg(InteractiveSceneCfg):
         prim_path="/World/Ground",
         init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.8)),
         spawn=sim_utils.CuboidCfg(
-            size=(100.0, 100.0, 0.1), visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.35, 0.37, 0.40))
+            size=(24.0, 24.0, 0.1), visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.35, 0.37, 0.40))
         ),
     )
 
