@@ -27,25 +27,34 @@ def main() -> None:
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args, overrides = parser.parse()
+    args.agent_overrides = [word for word in overrides if word.startswith("agent.")]
+    env_overrides = [word for word in overrides if word not in args.agent_overrides]
+
+    from flow_rl.utils.checkpoint import load_checkpoint
+    from flow_rl.utils.policies import check_sampling
 
     with launch.one_line_errors():
-        if args.num_episodes < 1:
-            raise ValueError(f"--num_episodes {args.num_episodes} is not a number of episodes. Valid: 1 or more.")
+        for option in ("num_episodes", "video_envs"):
+            if getattr(args, option) < 1:
+                raise ValueError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
         launch.refuse_overwrite("--output", args.output, args.overwrite)
         launch.refuse_overwrite("--video", args.video, args.overwrite)
-        expert_type = launch.entry_point(args.task, "expert") if args.policy == "expert" else None
-        checkpoint = load(args)
-        horizon = 1 if expert_type else checkpoint["flow_rl"]["horizon"] if checkpoint else None
+        checkpoint = load_checkpoint(args.checkpoint, args.device) if args.checkpoint else None
+        if checkpoint:
+            check_sampling(checkpoint, args.sampling)
+        # the expert decides at every control step, a trained policy as often as it was trained to
+        horizon = checkpoint["flow_rl"]["horizon"] if checkpoint else 1 if args.policy == "expert" else None
         num_envs = min(args.num_envs, args.num_episodes)
-        env_cfg = launch.env_config(args, overrides, horizon=horizon, num_envs=num_envs)
+        env_cfg = launch.env_config(args, env_overrides, horizon=horizon, num_envs=num_envs)
         horizon = horizon or env_cfg.actions.chunk.horizon
-        film_cfg = launch.env_config(args, overrides, horizon=1, num_envs=args.video_envs) if args.video else None
-        film_group = launch.add_film(film_cfg, *TILE) if film_cfg else None
+        if args.video:
+            film_cfg = launch.env_config(args, env_overrides, horizon=1, num_envs=args.video_envs)
+            film_group = launch.add_film(film_cfg, *TILE)
 
     from flow_rl.utils.evaluation import evaluate, record_film
 
     with launch.launch_env(args, env_cfg) as env:
-        policy = make_policy(args, env, checkpoint, expert_type, horizon)
+        policy = make_policy(args, env, checkpoint, horizon)
         result = evaluate(env, policy, args.num_episodes, seed=args.seed, horizon=horizon)
     result |= {
         "task": args.task,
@@ -60,39 +69,31 @@ def main() -> None:
     if args.output:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps(result, indent=2) + "\n")
-    if film_cfg is not None:
+    if args.video:
         with launch.launch_env(args, film_cfg) as env:
-            policy = make_policy(args, env, checkpoint, expert_type, horizon)
+            policy = make_policy(args, env, checkpoint, horizon)
             title = f"{args.task}  {args.policy or args.checkpoint.stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
 
 
-def load(args) -> dict | None:
-    """Return the checkpoint, if one is asked for."""
-    from flow_rl.utils.checkpoint import load_checkpoint
-
-    return load_checkpoint(args.checkpoint, args.device) if args.checkpoint else None
-
-
-def make_policy(args, env, checkpoint: dict | None, expert_type, horizon: int):
+def make_policy(args, env, checkpoint: dict | None, horizon: int):
     """Return the policy for an environment; a checkpoint must fit it."""
-    from flow_rl.models import FlowPolicy
-    from flow_rl.utils.checkpoint import check_compatible
-    from flow_rl.utils.policies import CheckpointPolicy, ExpertPolicy, NoisePolicy
+    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
 
-    tick_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
-    if expert_type:
-        return ExpertPolicy(expert_type(env, quality=args.quality, seed=args.seed))
-    if args.policy:
-        return NoisePolicy(env.num_envs, horizon * tick_dim, env.device, scale=float(args.policy == "random"))
+    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
     with launch.one_line_errors():
-        facts = checkpoint["flow_rl"]
-        obs_dim = sum(env.observation_manager.group_obs_dim[group][0] for group in facts["obs_groups"])
-        check_compatible(checkpoint, facts | {"obs_dim": obs_dim, "action_dim": tick_dim}, args.task)
-        initial_noise = "zero" if args.sampling == "zero" else "random"
-        checkpoint = checkpoint | {"flow_rl": facts | {"initial_noise": initial_noise}}
-        return CheckpointPolicy(FlowPolicy.from_checkpoint(checkpoint, env.device))
+        if args.policy == "expert":
+            expert = launch.entry_point(args.task, "expert")
+            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
+        if args.policy:
+            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
+        runner_cfg = None
+        if args.sampling == "stochastic":
+            learner = checkpoint["flow_rl"]["learner"]
+            runner_cfg = launch.runner_dict(launch.agent_config(args.task, learner, None, args.agent_overrides))
+        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
+        return checkpoint_policy(checkpoint, env, **options)
 
 
 if __name__ == "__main__":

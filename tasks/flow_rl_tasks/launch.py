@@ -107,7 +107,7 @@ def entry_point(task: str, name: str, default: str | None = None) -> Callable[..
     return getattr(importlib.import_module(module), attribute)
 
 
-def agent_config(task: str, name: str, default: str, overrides: Sequence[str]) -> Any:
+def agent_config(task: str, name: str, default: str | None, overrides: Sequence[str]) -> Any:
     """Return a configuration that a task may replace, with overrides ``agent.<field>=<value>`` applied.
 
     Args:
@@ -133,6 +133,15 @@ def agent_config(task: str, name: str, default: str, overrides: Sequence[str]) -
                 f"override {word!r} has no valid value. Valid: a value of type {kind}, such as {present!r}."
             ) from None
     return cfg
+
+
+def runner_dict(cfg: Any) -> dict[str, Any]:
+    """Return a runner's configuration as the stock command line would pass it to rsl_rl."""
+    from importlib.metadata import version
+
+    from isaaclab_rl.rsl_rl import handle_deprecated_rsl_rl_cfg
+
+    return handle_deprecated_rsl_rl_cfg(cfg, version("rsl-rl-lib")).to_dict()
 
 
 def env_config(

@@ -99,7 +99,7 @@ def record_film(
         group: Observation group that is a camera picture, shape (E, height, width, 3), uint8.
         seed: Seed of environment and policy.
         horizon: Chunk length of the policy, H.
-        title: Header.
+        title: Header; the time is added.
         hold: How long the last picture stays [s].
     """
     fps, max_length = 1.0 / env.step_dt, int(env.max_episode_length)
@@ -109,7 +109,7 @@ def record_film(
     policy.reset(torch.arange(env.num_envs, device=env.device))
     images = obs[group].cpu().numpy().copy()
     with FilmWriter(path, fps) as film, progress_bar(max_length, "film", "step") as bar:
-        film.add(tile(images, marks, title))
+        film.add(tile(images, marks, f"{title}  0.0 s"))
         for tick in range(max_length):
             if tick % horizon == 0:
                 chunk = policy.act(obs).reshape(env.num_envs, horizon, -1)  # (E, H, A)
@@ -121,7 +121,7 @@ def record_film(
                 if marks[env_id] == "running":  # its tile keeps the last picture before the reset
                     marks[env_id] = "success" if bool(success[env_id]) else "failure"
                     images[env_id] = extras["final_obs"][group][env_id].cpu().numpy()
-            picture = tile(images, marks, title)
+            picture = tile(images, marks, f"{title}  {(tick + 1) * env.step_dt:.1f} s")
             film.add(picture)
             bar.update()
             if "running" not in marks:

@@ -5,21 +5,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import torch
+from rsl_rl.utils import resolve_callable
+from tensordict import TensorDict
+
+from flow_rl.models import FlowPolicy
+
+from .check import require
+from .checkpoint import check_compatible
+
+Sampling = Literal["random", "zero", "stochastic"]
+"""How a trained policy draws chunks: the flow from random or from zero noise, or the learner's chain."""
 
 
-class CheckpointPolicy:
-    """A trained policy without exploration: the deterministic flow from random or zero noise."""
+class FunctionPolicy:
+    """A policy without memory, as a function of the observations."""
 
-    def __init__(self, actor: torch.nn.Module):
-        """Wrap a policy of :class:`flow_rl.models.FlowPolicy`, in evaluation mode."""
-        self.actor = actor
-
-    def act(self, obs: Any) -> torch.Tensor:
-        """Return chunks, shape (E, H*A)."""
-        return self.actor(obs)
+    def __init__(self, function: Callable[[Any], torch.Tensor]):
+        """Wrap a function from observations to chunks (E, H*A)."""
+        self.act = function
 
     def reset(self, env_ids: torch.Tensor) -> None:
         """Nothing is remembered."""
@@ -29,7 +37,7 @@ class ExpertPolicy:
     """A task's scripted expert, which looks at the environment itself."""
 
     def __init__(self, expert: Any):
-        """Wrap an expert."""
+        """Wrap an expert; see :class:`flow_rl.storage.collection.Expert`."""
         self.expert = expert
 
     def act(self, obs: Any) -> torch.Tensor:
@@ -41,17 +49,58 @@ class ExpertPolicy:
         self.expert.reset(env_ids)
 
 
-class NoisePolicy:
-    """Uniform actions in [-scale, scale]; scale 0 holds still."""
+def uniform_policy(shape: tuple[int, int], device: str | torch.device, bound: float) -> FunctionPolicy:
+    """Return a policy of uniform actions in [-bound, bound] and shape (E, H*A); bound 0 holds still."""
+    return FunctionPolicy(lambda obs: bound * (2.0 * torch.rand(shape, device=device) - 1.0))
 
-    def __init__(self, num_envs: int, action_dim: int, device: str | torch.device, scale: float):
-        """Prepare for an environment."""
-        self._actions = torch.zeros(num_envs, action_dim, device=device)
-        self._scale = scale
 
-    def act(self, obs: Any) -> torch.Tensor:
-        """Return actions, shape (E, H*A)."""
-        return self._scale * (2.0 * torch.rand_like(self._actions) - 1.0)
+def checkpoint_policy(
+    checkpoint: dict[str, Any], env: Any, *, action_dim: int, task: str, sampling: Sampling, runner_cfg: dict | None
+) -> FunctionPolicy:
+    """Return the policy of a checkpoint after checking that it fits the environment.
 
-    def reset(self, env_ids: torch.Tensor) -> None:
-        """Nothing is remembered."""
+    Args:
+        checkpoint: A checkpoint of flow_rl.
+        env: Manager-based environment.
+        action_dim: Width A of a single action of the environment.
+        task: Name of the task, for messages.
+        sampling: How chunks are drawn.
+        runner_cfg: Configuration of the checkpoint's learner, needed for stochastic sampling.
+    """
+    settings = checkpoint["flow_rl"]
+    widths = env.observation_manager.group_obs_dim
+    obs_dim = sum(widths[group][0] for group in settings["obs_groups"] if group in widths)
+    check_compatible(checkpoint, settings | {"obs_dim": obs_dim, "action_dim": action_dim}, task)
+    if sampling == "stochastic":
+        return _chain_policy(checkpoint, env, runner_cfg)
+    return FunctionPolicy(
+        FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": settings | {"initial_noise": sampling}}, env.device)
+    )
+
+
+def check_sampling(checkpoint: dict[str, Any], sampling: Sampling) -> None:
+    """Raise a ValueError if a checkpoint knows no exploration noise but shall be sampled with it."""
+    require(
+        sampling != "stochastic" or checkpoint["flow_rl"]["stage"] == "finetune",
+        "--sampling",
+        sampling,
+        f"random or zero for a checkpoint of stage {checkpoint['flow_rl']['stage']!r}",
+        "leave it out; only fine-tuning learns the noise of the stochastic chain.",
+    )
+
+
+def _chain_policy(checkpoint: dict[str, Any], env: Any, runner_cfg: dict[str, Any]) -> FunctionPolicy:
+    """Return the policy that explores as its learner did, whose actor is built as the checkpoint says."""
+    settings = checkpoint["flow_rl"]
+    actor_cfg = {name: settings.get(name, value) for name, value in runner_cfg["actor"].items()}
+    obs = TensorDict(env.observation_manager.compute(), batch_size=[env.num_envs], device=env.device)
+    learner = resolve_callable(runner_cfg["algorithm"]["class_name"]).construct_algorithm(
+        obs,
+        SimpleNamespace(num_actions=settings["horizon"] * settings["action_dim"]),
+        runner_cfg | {"actor": actor_cfg},
+        str(env.device),
+    )
+    learner.load(checkpoint)
+    learner.eval_mode()
+    actor = learner.actor
+    return FunctionPolicy(lambda obs: actor.action_normalizer.inverse(learner.explore(actor.get_latent(obs))[0]))

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Wrong input to a script ends in one clear line, an exit code that is not 0, and no file touched."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flow_rl.storage.demos import DemoWriter
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+TASK = ["--task", "FlowRL-Lift-Franka"]
+
+
+@pytest.fixture
+def script(monkeypatch, capsys, tmp_path):
+    """Run a script in an empty folder and return its exit code and its last line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        code = 0
+        try:
+            runpy.run_path(str(SCRIPTS / f"{name}.py"), run_name="__main__")
+        except SystemExit as exit_:
+            code = exit_.code
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+        lines = capsys.readouterr().err.strip().splitlines()
+        return code, lines[-1] if lines else ""
+
+    return run
+
+
+@pytest.fixture
+def demos(tmp_path):
+    """Demonstrations with the dimensions of the lift task."""
+    path = tmp_path / "demos.hdf5"
+    rng = np.random.default_rng(0)
+    with DemoWriter(path, env_args={"task": "FlowRL-Lift-Franka"}) as writer:
+        for _ in range(3):
+            obs, actions = {"policy": rng.normal(size=(5, 19))}, rng.normal(size=(5, 7))
+            writer.write(obs=obs, actions=actions, rewards=np.zeros(5), dones=np.zeros(5), success=True)
+    return path
+
+
+@pytest.fixture
+def pickled(tmp_path):
+    """A file that would execute code when unpickled."""
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "executed",))
+
+    path = tmp_path / "evil.pt"
+    torch.save({"actor_state_dict": Evil()}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "FlowRL-Lfit-Franka"], "FlowRL-Lfit-Franka.* is not registered.*Did you mean FlowRL-Lift-Franka"),
+        ([*TASK, "agent.num_stepz=3"], r"agent\.num_stepz=3.* names no field.*agent\.num_steps"),
+        ([*TASK, "agent.num_steps=many"], r"agent\.num_steps=many.*Valid: a value of type int"),
+        ([*TASK, "env.decimation=3"], r"env\.decimation=3.*Valid: agent\."),
+        ([*TASK, "agent.actor.num_flow_steps=0"], r"agent\.actor\.num_flow_steps = 0.*Valid.*>= 1"),
+        ([*TASK, "agent.actor.horizon=0"], r"horizon"),
+        ([*TASK, "agent.actor.prediction=z"], r"agent\.actor\.prediction = 'z'.*'v', 'x'"),
+        ([*TASK, "--obs_keys", "images"], r"no dataset 'obs/images'.*\['policy'\]"),
+        ([*TASK, "--nonsense"], r"unrecognized argument '--nonsense'"),
+    ],
+)
+def test_pretrain_refuses(script, demos, words, message):
+    code, line = script("pretrain", "--demos", demos, "--output", "new.pt", *words)
+    assert code == 2
+    assert re.search(message, line), line
+
+
+def test_pretrain_refuses_to_overwrite_and_other_tasks(script, demos, tmp_path):
+    (tmp_path / "old.pt").write_bytes(b"precious")
+    code, line = script("pretrain", *TASK, "--demos", demos, "--output", "old.pt")
+    assert code == 2 and "old.pt" in line and "--overwrite" in line
+    with DemoWriter(tmp_path / "other.hdf5", env_args={"task": "Elsewhere"}) as writer:
+        one = np.zeros((2, 3))
+        writer.write(obs={"policy": one}, actions=one, rewards=one[:, 0], dones=one[:, 0])
+    code, line = script("pretrain", *TASK, "--demos", "other.hdf5", "--output", "new.pt")
+    assert code == 2 and "'Elsewhere'" in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("name", ["pretrain", "evaluate", "collect_demos"])
+def test_missing_gpu_is_named(script, name):
+    required = {"pretrain": ["--demos", "x"], "evaluate": ["--policy", "zero"], "collect_demos": []}[name]
+    code, line = script(name, *TASK, *required, "--device", "cuda:0")
+    assert code == 2 and "--device" in line and "cuda:0" in line and "cpu" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--quality", "1.5"], "--quality 1.5"),
+        (["--num_demos", "0"], "--num_demos 0"),
+        (["--output", "demos.hdf5"], "exists already"),
+        (["--num_envs", "0"], "--num_envs 0"),
+    ],
+)
+def test_collect_refuses(script, demos, words, message):
+    code, line = script("collect_demos", *TASK, *words)
+    assert code == 2 and message in line
+
+
+def test_evaluate_refuses_what_is_no_checkpoint(script, demos, pickled, tmp_path):
+    code, line = script("evaluate", *TASK, "--checkpoint", "none.pt")
+    assert code == 2 and "none.pt does not exist" in line
+    for path in (demos, pickled):
+        code, line = script("evaluate", *TASK, "--checkpoint", path)
+        assert code == 2 and "cannot be read" in line
+    assert not (tmp_path / "executed").exists()
+    torch.save({"model": {}}, tmp_path / "foreign.pt")
+    code, line = script("evaluate", *TASK, "--checkpoint", "foreign.pt")
+    assert code == 2 and "holds no flow policy" in line
+
+
+def test_evaluate_knows_when_there_is_no_noise_to_sample(script, demos):
+    from flow_rl.configs.pretrain import PretrainCfg
+    from flow_rl.pretrain.trainer import pretrain
+    from flow_rl.storage.demos import load_demos
+
+    cfg = PretrainCfg(device="cpu", num_steps=1)
+    cfg.actor.hidden_dims = [8]
+    pretrain(cfg, load_demos(demos), output=demos.with_name("p.pt"), progress=False)
+    code, line = script("evaluate", *TASK, "--checkpoint", "p.pt", "--sampling", "stochastic")
+    assert code == 2 and "stage 'pretrain'" in line
