@@ -4,6 +4,7 @@
 """What the loggers receive from the real runner."""
 
 import pytest
+import wandb
 
 from tests.algorithms.conftest import make_cfg
 from tests.test_wandb import read_history
@@ -44,5 +45,6 @@ def test_wandb_offline(make_runner, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     cfg = make_cfg() | {"logger": {"class_name": "WandbLogWriter", "project_name": "test"}}
     make_runner(cfg=cfg, log=True).learn(2)
+    wandb.teardown()  # ends the process that writes; finishing the run alone may return before all is written
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     assert set().union(*read_history(file)) >= TAGS

@@ -57,6 +57,23 @@ def test_drift_is_velocity_plus_weighted_score(make_runner):
     assert plain.name == "reinflow" and "score_coefficient" not in plain.modules
 
 
+def test_the_policy_is_played_with_its_score_drift(make_runner):
+    """After an update the policy alone follows the mean of the chains; checkpoints carry that, pretraining has none."""
+    runner = make_runner()
+    alg = runner.alg
+    assert alg.actor.score_coefs.tolist() == [0.0] * 4
+    collect(runner).update()
+    x, latent = torch.randn(5, 4), torch.randn(5, 2)
+    for t in time_grid(4):
+        t = t.expand(5, 1)
+        torch.testing.assert_close(alg.actor.drift(x, t, latent), alg.drift(x, t, latent))
+    other = make_runner().alg
+    other.load(alg.save())
+    torch.testing.assert_close(other.actor.score_coefs, alg.actor.score_coefs)
+    other.load(pretrained(make_runner().alg.actor))
+    assert other.actor.score_coefs.tolist() == [0.0] * 4
+
+
 def test_noise_schedule(make_runner):
     """The upper bound is held, then lowered to the share that shall remain; "learn" leaves it."""
     settings = {"std_min": 0.1, "std_max": 0.2, "std_hold": 0.5, "std_decay": 0.7}

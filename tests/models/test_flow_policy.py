@@ -7,6 +7,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from flow_rl.flows import velocity_to_score
 from flow_rl.models import FlowPolicy
 
 OBS, H, A = 5, 4, 3
@@ -51,10 +52,34 @@ def test_initial_noise():
     assert torch.equal(zero(obs), zero(obs))
 
 
+def test_score_drift():
+    """The flow follows v + alpha_i s; without coefficients it follows v."""
+    policy, latent, noise = make(num_flow_steps=2), torch.randn(7, OBS), torch.randn(7, H * A)
+    plain = policy.sample(latent, noise)
+    policy.set_score_coefs([0.5, 0.2])
+    x = noise
+    for i, alpha in enumerate([0.5, 0.2]):
+        t = torch.full((7, 1), i / 2)
+        v = policy.velocity_field(x, t, latent)
+        x = (x + (v + alpha * velocity_to_score(v, x, t)) / 2).clamp(-1, 1)
+    torch.testing.assert_close(policy.sample(latent, noise), x)
+    assert not torch.equal(plain, x)
+
+
+def test_score_coefficients_of_another_number_of_steps():
+    """Coefficients of N steps are interpolated at K steps; they vanish at t = 1."""
+    policy = make(num_flow_steps=4)
+    policy.set_score_coefs([1.0, 0.5])
+    assert policy.score_coefs.tolist() == [1.0, 0.75, 0.5, 0.25]
+    policy.set_score_coefs([0.9, 0.1, 0.2, 0.3])
+    assert policy.score_coefs.tolist() == pytest.approx([0.9, 0.1, 0.2, 0.3])
+
+
 @pytest.mark.parametrize("prediction", ["v", "x"])
 def test_torchscript_twin(prediction, tmp_path):
     """The scripted twin, saved and loaded, computes what the policy computes from the same noise."""
     policy, obs, noise = make(prediction=prediction), observe(), torch.randn(7, H * A)
+    policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     torch.jit.script(policy.as_jit()).save(tmp_path / "policy.pt")
     twin = torch.jit.load(tmp_path / "policy.pt")
     expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
@@ -69,6 +94,7 @@ def test_onnx_twin(tmp_path):
     from onnx.reference import ReferenceEvaluator
 
     policy, obs, noise = make(), observe(1), torch.randn(1, H * A)
+    policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     twin = policy.as_onnx(verbose=False).eval()
     torch.onnx.export(
         twin,
@@ -87,7 +113,8 @@ def test_onnx_twin(tmp_path):
 
 def test_rebuilding_from_settings():
     """Settings and state are all that is needed to get the same policy again."""
-    policy = make(prediction="x", num_flow_steps=3, obs_clip=2.0)
+    policy = make(prediction="x", num_flow_steps=2, obs_clip=2.0)
+    policy.set_score_coefs([0.5, 0.25])
     again = FlowPolicy.from_checkpoint({"flow_rl": policy.settings, "actor_state_dict": policy.state_dict()})
     latent, noise = policy.get_latent(observe()), torch.randn(7, H * A)
     assert again.settings == policy.settings
@@ -102,6 +129,7 @@ def test_rebuilding_from_settings():
         ({"initial_noise": "ones"}, r"agent.actor.initial_noise = 'ones' .*'random', 'zero'"),
         ({"time_embedding_dim": 7}, r"agent.actor.time_embedding_dim = 7 .*even"),
         ({"intermediate_clip": 0.0}, r"agent.actor.intermediate_clip = 0.0 .*> 0 or null"),
+        ({"score_clip": 0.0}, r"agent.actor.score_clip = 0.0 .*> 0"),
         ({"hidden_dims": []}, r"agent.actor.hidden_dims = \[\] "),
         ({"activation": "bump"}, r"'bump'.*mish"),
     ],

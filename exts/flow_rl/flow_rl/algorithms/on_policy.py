@@ -112,8 +112,8 @@ class OnPolicyAlgorithm(ABC):
         """Whether the epoch that left these scalars shall be the last of the iteration."""
         return False
 
-    def diagnostics(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Scalars about the iteration beyond the means of what :meth:`losses` logged."""
+    def conclude(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Leave in the policy what playing it needs, and return scalars beyond those of :meth:`losses`."""
         return {}
 
     def policy_replaced(self) -> None:  # noqa: B027 (a learner need not care)
@@ -262,6 +262,7 @@ class OnPolicyAlgorithm(ABC):
         check_compatible(loaded_dict, self.actor.settings, self.task)
         found = loaded_dict["flow_rl"]
         self.policy_loaded = True
+        self.actor.set_score_coefs(found.get("score_coefs", [0.0]))
         if found["stage"] == "pretrain" or found["learner"] != self.name:
             self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
             self.policy_replaced()
@@ -323,10 +324,10 @@ class OnPolicyAlgorithm(ABC):
             group["lr"] = cosine(start, end, self.progress)
 
     def _summary(self, log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-        """Means over the mini-batches and diagnostics; everything crosses to the host at once."""
+        """Means over the mini-batches and more; everything crosses to the host at once."""
         data = self.storage.data
         scalars = {
-            **self.diagnostics(log),
+            **self.conclude(log),
             "explained_variance": explained_variance(data["value"], data["return"]),
             "mean_value": data["value"].mean(),
         }

@@ -14,7 +14,7 @@ import torch
 from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 
-from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, time_grid, velocity_to_score
+from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, score_drift, time_grid
 from flow_rl.models import FlowPolicy
 from flow_rl.nn import NoisePredictor, ScoreCoefficient, ScoreCoefficientKind
 from flow_rl.objectives import ppo_surrogate, value_loss
@@ -46,7 +46,6 @@ class ScoreFlow(OnPolicyAlgorithm):
         score_coef: float,
         score_coef_kind: ScoreCoefficientKind,
         learn_score_coef: bool,
-        score_clip: float,
         std_min: float,
         std_max: float,
         std_schedule: StdSchedule,
@@ -72,7 +71,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             modules["bc"] = self.bc
 
         self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
-        self.score_clip, self.std_min, self.std_range = score_clip, std_min, (std_min, std_max)
+        self.std_min, self.std_range = std_min, (std_min, std_max)
         self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
         self.bounds = ChainBounds(mean=actor.intermediate_clip or float("inf"), deviations=noise_clip)
         fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
@@ -88,8 +87,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         velocity = self.actor.velocity_field(x, t, latent)
         if self.score_coefficient is None:
             return velocity
-        score = velocity_to_score(velocity, x, t).clamp(-self.score_clip, self.score_clip)
-        return velocity + self.score_coefficient(t) * score
+        return score_drift(velocity, x, t, self.score_coefficient(t), self.actor.score_clip)
 
     def std(self, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Exploration noise at times (..., 1), shape (..., H * A)."""
@@ -166,14 +164,18 @@ class ScoreFlow(OnPolicyAlgorithm):
             kl /= self.world_size
         return bool(kl > self.target_kl)
 
-    def diagnostics(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Alpha and sigma of each flow step, the noise's upper bound, and how far the very first ratios were from 1."""
+    def conclude(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Give the policy its score drift; return alpha, sigma, their bound, and the first ratios' distance from 1.
+
+        Playing v alone would leave out the pull towards the mode that v was trained with.
+        """
         num_steps = self.actor.num_flow_steps
         t = time_grid(num_steps, self.device)
         with torch.no_grad():
             alpha = self.score_coefficient(t) if self.score_coefficient is not None else torch.zeros_like(t)
         sigma = torch.stack([entry["sigma"] for entry in log]).mean(dim=0)
         self.actor.output_std = sigma
+        self.actor.set_score_coefs(alpha.squeeze(-1))
         return {
             **{f"alpha_{i}": alpha[i, 0] for i in range(num_steps)},
             **{f"sigma_{i}": sigma[i] for i in range(num_steps)},
@@ -201,8 +203,8 @@ def _check_settings(given: dict) -> None:
     )
     for name in ("std_hold", "std_decay"):
         require(0 <= given[name] <= 1, field + name, given[name], "[0, 1]", "use std_hold 0.35 and std_decay 0.7.")
-    for name in ("clip_param", "score_clip", "noise_clip"):
-        require(given[name] > 0, field + name, given[name], "> 0", "use clip_param 0.01, score_clip 10, noise_clip 3.")
+    for name in ("clip_param", "noise_clip"):
+        require(given[name] > 0, field + name, given[name], "> 0", "use clip_param 0.01, noise_clip 3.")
     for name in ("score_coef", "bc_coef", "entropy_coef"):
         require(given[name] >= 0, field + name, given[name], ">= 0", "use 0 to switch it off.")
     require_choice(field + "score_coef_kind", given["score_coef_kind"], get_args(ScoreCoefficientKind))

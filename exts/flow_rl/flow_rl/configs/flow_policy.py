@@ -44,3 +44,6 @@ class FlowPolicyCfg(RslRlMLPModelCfg):
 
     obs_clip: float | None = 5.0
     """Bound on normalised observations, in half ranges of the demonstrations; None for no bound."""
+
+    score_clip: float = 10.0
+    """Bound on each coordinate of the score, where a learner adds one to the drift."""

@@ -82,9 +82,6 @@ class ScoreFlowAlgorithmCfg:
     learn_score_coef: bool = True
     """Whether g learns, as the paper says; its released locomotion runs left it as it was."""
 
-    score_clip: float = 10.0
-    """Bound on each coordinate of the score."""
-
     std_min: float = 0.08
     """Least exploration noise, in normalised action units."""
 

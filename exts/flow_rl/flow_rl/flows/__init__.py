@@ -7,6 +7,7 @@ from .chain import ChainBounds, ChainLikelihood, FlowChain, sample_chain, score_
 from .path import (
     interpolate,
     noise_to_velocity,
+    score_drift,
     score_to_velocity,
     target_to_velocity,
     velocity_to_noise,
@@ -30,6 +31,7 @@ __all__ = [
     "sample_chain",
     "sample_times",
     "score_chain",
+    "score_drift",
     "score_to_velocity",
     "target_to_velocity",
     "time_grid",

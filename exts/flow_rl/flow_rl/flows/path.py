@@ -4,15 +4,12 @@
 """The linear path between noise and action, and what a velocity says about it.
 
 Flow time t runs from 0 (noise x_0) to 1 (action x_1): x_t = (1 - t) x_0 + t x_1, with velocity v = x_1 - x_0. All
-functions broadcast: states have shape (..., D), times (..., 1).
+functions broadcast: states have shape (..., D), times (..., 1). They compile to TorchScript.
 """
 
 from __future__ import annotations
 
 import torch
-
-TIME_EPS = 1e-5
-"""Added to 1 - t where a formula divides by it (ScoRe-Flow's reference value)."""
 
 
 def interpolate(noise: torch.Tensor, target: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -40,11 +37,23 @@ def noise_to_velocity(noise: torch.Tensor, x: torch.Tensor, t: torch.Tensor, min
     return (x - noise) / t.clamp(min=min_time)
 
 
-def velocity_to_score(velocity: torch.Tensor, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    """Score grad log p_t(x) = -E[x_0 | x_t] / (1 - t) = (t v - x) / (1 - t), for Gaussian noise (ScoRe-Flow)."""
-    return (t * velocity - x) / (1.0 - t + TIME_EPS)
+def velocity_to_score(velocity: torch.Tensor, x: torch.Tensor, t: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
+    """Score grad log p_t(x) = -E[x_0 | x_t] / (1 - t) = (t v - x) / (1 - t + eps), for Gaussian noise.
+
+    ScoRe-Flow (arXiv 2604.10962); eps is its reference code's.
+    """
+    return (t * velocity - x) / (1.0 - t + eps)
 
 
-def score_to_velocity(score: torch.Tensor, x: torch.Tensor, t: torch.Tensor, min_time: float = 1e-3) -> torch.Tensor:
+def score_to_velocity(
+    score: torch.Tensor, x: torch.Tensor, t: torch.Tensor, eps: float = 1e-5, min_time: float = 1e-3
+) -> torch.Tensor:
     """Velocity v = (x + (1 - t) s) / t, the inverse of :func:`velocity_to_score` for t > 0."""
-    return (x + (1.0 - t + TIME_EPS) * score) / t.clamp(min=min_time)
+    return (x + (1.0 - t + eps) * score) / t.clamp(min=min_time)
+
+
+def score_drift(
+    velocity: torch.Tensor, x: torch.Tensor, t: torch.Tensor, alpha: torch.Tensor, score_clip: float
+) -> torch.Tensor:
+    """Drift v + alpha s with each coordinate of the score s bounded by `score_clip` (ScoRe-Flow)."""
+    return velocity + alpha * velocity_to_score(velocity, x, t).clamp(-score_clip, score_clip)

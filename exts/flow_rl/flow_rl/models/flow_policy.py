@@ -13,7 +13,7 @@ from rsl_rl.utils import resolve_nn_activation
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.flows import euler
+from flow_rl.flows import euler, score_drift, time_grid
 from flow_rl.nn import MinMaxNormalizer, VelocityNet
 from flow_rl.utils.check import require, require_choice
 
@@ -22,7 +22,8 @@ class FlowPolicy(nn.Module):
     """Chunks of actions by integrating a learned velocity field from noise, behind rsl_rl's model interface.
 
     The state is the same for pretraining and for every learner: two normalisers and the velocity net. What a learner
-    adds, such as exploration noise, belongs to the learner.
+    adds to explore belongs to the learner. What it leaves in the deterministic flow are the coefficients of a score
+    drift, one per step, zero unless the learner is ScoRe-Flow.
     """
 
     is_recurrent = False
@@ -43,6 +44,7 @@ class FlowPolicy(nn.Module):
         initial_noise: Literal["random", "zero"] = "random",
         intermediate_clip: float | None = 1.0,
         obs_clip: float | None = 5.0,
+        score_clip: float = 10.0,
         obs_normalization: bool = False,
         distribution_cfg: dict | None = None,
     ):
@@ -62,6 +64,7 @@ class FlowPolicy(nn.Module):
             initial_noise: Where the deterministic flow starts.
             intermediate_clip: Bound on the state after each integration step.
             obs_clip: Bound on normalised observations.
+            score_clip: Bound on the score, where a learner adds one to the drift.
             obs_normalization: Not used; data ranges normalise a flow policy.
             distribution_cfg: Not used; a flow policy has no output distribution.
         """
@@ -83,6 +86,7 @@ class FlowPolicy(nn.Module):
             "an even integer > 0",
             "use 16, the default.",
         )
+        require(score_clip > 0, field + "score_clip", score_clip, "> 0", "use 10, the default.")
         for name, clip in (("intermediate_clip", intermediate_clip), ("obs_clip", obs_clip)):
             require(clip is None or clip > 0, field + name, clip, "> 0 or null", "use null for no bound.")
         require_choice(field + "prediction", prediction, ("v", "x"))
@@ -101,13 +105,15 @@ class FlowPolicy(nn.Module):
         self.output_dim, self.horizon, self.action_dim = output_dim, horizon, output_dim // horizon
         self.num_flow_steps, self.hidden_dims, self.activation = num_flow_steps, list(hidden_dims), activation
         self.time_embedding_dim, self.prediction, self.initial_noise = time_embedding_dim, prediction, initial_noise
-        self.intermediate_clip, self.obs_clip = intermediate_clip, obs_clip
+        self.intermediate_clip, self.obs_clip, self.score_clip = intermediate_clip, obs_clip, score_clip
 
         self.obs_normalizer = MinMaxNormalizer(self.obs_dim, obs_clip)
         self.action_normalizer = MinMaxNormalizer(output_dim)
         self.velocity = VelocityNet(
             output_dim, self.obs_dim, hidden_dims, activation, time_embedding_dim, predicts_target=prediction == "x"
         )
+        # Not part of the state, whose shapes do not depend on K, but of the settings.
+        self.register_buffer("score_coefs", torch.zeros(num_flow_steps), persistent=False)
         self.output_std = torch.zeros(1)
         """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
 
@@ -117,10 +123,12 @@ class FlowPolicy(nn.Module):
         groups = settings["obs_groups"]
         obs = TensorDict({name: torch.zeros(1, dim) for name, dim in groups.items()}, batch_size=[1])
         names = ("horizon", "num_flow_steps", "hidden_dims", "activation", "time_embedding_dim", "prediction")
-        names += ("initial_noise", "intermediate_clip", "obs_clip")
+        names += ("initial_noise", "intermediate_clip", "obs_clip", "score_clip")
         output_dim = settings["horizon"] * settings["action_dim"]
         chosen = {name: settings[name] for name in names if name in settings}
-        return cls(obs, {"actor": list(groups)}, "actor", output_dim, **chosen)
+        policy = cls(obs, {"actor": list(groups)}, "actor", output_dim, **chosen)
+        policy.set_score_coefs(settings.get("score_coefs", [0.0]))
+        return policy
 
     @classmethod
     def from_checkpoint(cls, checkpoint: dict, device: str | torch.device = "cpu") -> FlowPolicy:
@@ -145,6 +153,8 @@ class FlowPolicy(nn.Module):
             "initial_noise": self.initial_noise,
             "intermediate_clip": self.intermediate_clip,
             "obs_clip": self.obs_clip,
+            "score_clip": self.score_clip,
+            "score_coefs": self.score_coefs.tolist(),
         }
 
     def get_latent(self, obs: TensorDict | dict, masks=None, hidden_state=None) -> torch.Tensor:
@@ -154,6 +164,18 @@ class FlowPolicy(nn.Module):
     def velocity_field(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Velocity at states (..., H * A) and times (..., 1) given normalised observations (..., O)."""
         return self.velocity(x, t, latent)
+
+    def set_score_coefs(self, coefs: list[float] | torch.Tensor) -> None:
+        """Take over coefficients alpha(i / N), i = 0 .. N - 1, of the score drift, interpolating where N is not K."""
+        points = torch.cat([torch.as_tensor(coefs, device=self.score_coefs.device), self.score_coefs.new_zeros(1)])
+        place = time_grid(self.num_flow_steps, points.device).squeeze(-1) * (len(points) - 1)
+        below = place.long()
+        self.score_coefs.copy_(torch.lerp(points[below], points[below + 1], place - below))
+
+    def drift(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Velocity plus the score drift of the step that contains the time."""
+        alpha = self.score_coefs[(t * self.num_flow_steps + 1e-4).long()]
+        return score_drift(self.velocity_field(x, t, latent), x, t, alpha, self.score_clip)
 
     def sample(
         self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
@@ -169,7 +191,7 @@ class FlowPolicy(nn.Module):
             make = torch.randn if self.initial_noise == "random" else torch.zeros
             noise = make(latent.shape[0], self.output_dim, device=latent.device)
         steps = num_steps or self.num_flow_steps
-        x = euler(lambda x, t: self.velocity_field(x, t, latent), noise, steps, clip=self.intermediate_clip)
+        x = euler(lambda x, t: self.drift(x, t, latent), noise, steps, clip=self.intermediate_clip)
         return x.clamp(-1.0, 1.0)
 
     def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
@@ -206,6 +228,8 @@ class FlowPolicyExport(nn.Module):
         self.velocity = copy.deepcopy(policy.velocity)
         self.num_flow_steps = policy.num_flow_steps
         self.clip = float("inf") if policy.intermediate_clip is None else policy.intermediate_clip
+        self.register_buffer("score_coefs", policy.score_coefs.clone())
+        self.score_clip = policy.score_clip
         self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
 
     def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -214,7 +238,8 @@ class FlowPolicyExport(nn.Module):
         x = noise
         for i in range(self.num_flow_steps):
             t = torch.full_like(x[:, :1], i / self.num_flow_steps)
-            x = (x + self.velocity(x, t, latent) / self.num_flow_steps).clamp(-self.clip, self.clip)
+            drift = score_drift(self.velocity(x, t, latent), x, t, self.score_coefs[i], self.score_clip)
+            x = (x + drift / self.num_flow_steps).clamp(-self.clip, self.clip)
         x = x.clamp(-1.0, 1.0)
         return x * self.action_normalizer.scale + self.action_normalizer.center
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from flow_rl.flows import target_to_velocity
+
 from .residual_mlp import ResidualMLP
 from .time_embedding import TimeEmbedding
 
@@ -50,6 +52,5 @@ class VelocityNet(nn.Module):
         condition = condition.expand(lead + [condition.shape[-1]])
         out = self.mlp(torch.cat([x, time, condition], dim=-1))
         if self.predicts_target:
-            # Spelled out, not flow_rl.flows.target_to_velocity: this forward must compile to TorchScript.
-            return (out - x) / (1.0 - t).clamp(min=1e-3)
+            return target_to_velocity(out, x, t)
         return out
