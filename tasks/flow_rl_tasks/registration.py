@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gymnasium as gym
 
+from flow_rl.configs import learners
+
 DEFAULT_LEARNER = "score_flow"
 """Learner behind ``rsl_rl_cfg_entry_point``, that is, without ``--agent``."""
 
@@ -23,10 +25,10 @@ def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents:
         expert: ``"module:Class"`` of the scripted expert, if there is one.
         agents: ``"module:Class"`` per learner name, instead of or in addition to the learners' own configurations.
     """
-    learners = {**_learners(), **(agents or {})}
-    kwargs = {f"{name}_cfg_entry_point": entry_point for name, entry_point in learners.items()}
-    if DEFAULT_LEARNER in learners:
-        kwargs["rsl_rl_cfg_entry_point"] = learners[DEFAULT_LEARNER]
+    entry_points = {**learners(), **(agents or {})}
+    kwargs = {f"{name}_cfg_entry_point": entry_point for name, entry_point in entry_points.items()}
+    if DEFAULT_LEARNER in entry_points:
+        kwargs["rsl_rl_cfg_entry_point"] = entry_points[DEFAULT_LEARNER]
         kwargs["default_agent"] = "rsl_rl"
     if expert is not None:
         kwargs["expert_entry_point"] = expert
@@ -36,12 +38,3 @@ def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents:
         disable_env_checker=True,
         kwargs={"env_cfg_entry_point": env_cfg, **kwargs},
     )
-
-
-def _learners() -> dict[str, str]:
-    """Configuration of each learner as ``"module:Class"``, by name."""
-    try:
-        from flow_rl.configs import learners
-    except ImportError:  # tasks are usable without a learner
-        return {}
-    return learners()

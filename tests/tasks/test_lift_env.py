@@ -69,6 +69,16 @@ def test_each_action_of_a_chunk_is_executed_once_and_in_order(env, monkeypatch):
     assert torch.equal(torch.stack(gripper_processed.args, 1), actions[..., 6:])
 
 
+def test_an_action_that_lasts_two_ticks_is_handed_over_on_the_first(env, still, monkeypatch):
+    chunk = env.action_manager.get_term("chunk")
+    monkeypatch.setattr(env.cfg, "decimation", 2 * HORIZON)
+    monkeypatch.setattr(chunk, "_ticks_per_action", 2)
+    ticks = Counter(monkeypatch, chunk, "apply_actions")
+    solved = Counter(monkeypatch, chunk.terms[0], "apply_actions")
+    env.step(still)
+    assert (ticks.count, solved.count) == (2 * HORIZON, HORIZON)
+
+
 def test_raw_actions_are_clamped(env, still):
     env.step(still + 3.0)
     chunk = env.action_manager.get_term("chunk")
