@@ -84,11 +84,13 @@ def collect(
     """
     recorder = EpisodeRecorder(env.num_envs, int(env.max_episode_length) + 1, env.device)
     waiting: dict[int, dict[int, dict]] = defaultdict(dict)  # round -> environment -> episode
-    rounds, finished, successes = [0] * env.num_envs, 0, 0
-    written_rounds = 0
+    rounds, written_rounds = [0] * env.num_envs, 0
+    finished, successes = 0, 0  # of whole rounds only: successes finish first
 
     def write_round(index: int) -> None:
+        nonlocal finished, successes
         for _, episode in sorted(waiting.pop(index, {}).items()):
+            finished, successes = finished + 1, successes + episode["success"]
             if writer.num_demos < num_demos and (episode["success"] or keep == "all"):
                 writer.write(**episode)
                 bar.update()
@@ -112,12 +114,11 @@ def collect(
                     facts = {"success": bool(success[env_id]), "strategy": expert.strategies[int(strategy[env_id])]}
                     waiting[rounds[env_id]][env_id] = episode | facts | {"seed": seed}
                     rounds[env_id] += 1
-                    finished, successes = finished + 1, successes + facts["success"]
                 expert.reset(env_ids)
                 while len(waiting[written_rounds]) == env.num_envs:
                     write_round(written_rounds)
                     written_rounds += 1
-                bar.set_postfix(expert_success=f"{successes / finished:.0%}", refresh=False)
+                    bar.set_postfix(expert_success=f"{successes / finished:.0%}", refresh=False)
                 if writer.num_demos == 0 and written_rounds >= _PATIENCE:
                     raise RuntimeError(
                         f"The expert succeeded in {successes} of {finished} episodes, so there is nothing to keep. "

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Checkpoints become policies that sample as asked, or are refused."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from flow_rl.utils.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
+from tests.algorithms.conftest import make_cfg
+from tests.point_mass import PointMass
+from tests.toy_env import ToyEnv, ToyExpert
+
+
+@pytest.fixture
+def finetuned():
+    """A learner on the point mass, and its environment as evaluation sees one."""
+    from rsl_rl.runners import OnPolicyRunner
+
+    torch.manual_seed(0)
+    mass = PointMass()
+    runner = OnPolicyRunner(mass, make_cfg(), log_dir=None, device="cpu")
+    obs = mass.get_observations()
+    manager = SimpleNamespace(group_obs_dim={"policy": (obs["policy"].shape[1],)}, compute=lambda: dict(obs.items()))
+    env = SimpleNamespace(observation_manager=manager, num_envs=mass.num_envs, device="cpu")
+    return runner.alg, env, TensorDict(obs, batch_size=obs.batch_size)
+
+
+def make(alg, env, **changes):
+    """The policy of the learner's checkpoint."""
+    options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": "random", "runner_cfg": make_cfg()}
+    return checkpoint_policy(alg.save(), env, **options | changes)
+
+
+@torch.no_grad()
+def test_zero_noise_repeats_itself_and_random_noise_does_not(finetuned):
+    alg, env, obs = finetuned
+    zero, random = make(alg, env, sampling="zero"), make(alg, env)
+    assert torch.equal(zero.act(obs), zero.act(obs))
+    assert not torch.equal(random.act(obs), random.act(obs))
+    torch.manual_seed(3)
+    ours = random.act(obs)
+    torch.manual_seed(3)
+    assert torch.equal(ours, alg.actor(obs))
+
+
+@torch.no_grad()
+def test_stochastic_sampling_is_the_learners_exploration(finetuned):
+    alg, env, obs = finetuned
+    policy = make(alg, env, sampling="stochastic")
+    torch.manual_seed(3)
+    ours = policy.act(obs)
+    torch.manual_seed(3)
+    expected = alg.actor.action_normalizer.inverse(alg.explore(alg.actor.get_latent(obs))[0])
+    torch.testing.assert_close(ours, expected)
+
+
+def test_other_dimensions_are_named(finetuned):
+    alg, env, _ = finetuned
+    with pytest.raises(ValueError, match=rf"action_dim {alg.actor.action_dim} vs 7"):
+        make(alg, env, action_dim=7)
+    env.observation_manager.group_obs_dim["policy"] = (31,)
+    with pytest.raises(ValueError, match=rf"obs_dim {alg.actor.obs_dim} vs 31"):
+        make(alg, env)
+
+
+def test_a_pretrained_policy_has_no_noise_of_a_learner(finetuned):
+    checkpoint = finetuned[0].save()
+    check_sampling(checkpoint, "stochastic")
+    checkpoint["flow_rl"]["stage"] = "pretrain"
+    check_sampling(checkpoint, "zero")
+    with pytest.raises(ValueError, match="--sampling = 'stochastic'.*random or zero"):
+        check_sampling(checkpoint, "stochastic")
+
+
+def test_baselines():
+    assert uniform_policy((3, 4), "cpu", 0.0).act(None).abs().max() == 0
+    actions = uniform_policy((300, 4), "cpu", 0.5).act(None)
+    assert actions.min() >= -0.5 and actions.max() <= 0.5 and actions.std() > 0.2
+    expert = ExpertPolicy(ToyExpert(ToyEnv()))
+    assert expert.act(None)[0, 0] == 1 and expert.act(None)[0, 0] == 2
