@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = {
     "exts", "tasks", "scripts", "assets", "tests", "extension.toml", "pyproject.toml", "README.md", "CHANGELOG.md",
-    "LICENSE", "flow_rl.sh", ".ci", ".gitignore", ".python-version",
+    "LICENSE", "flow_rl.sh", "benchmarks", ".ci", ".gitignore", ".python-version",
 }  # fmt: skip
 MACHINE_TRACES = re.compile(r"(?<![\w.}])/(root|home|work|opt|Users)/|file://|pypi\.org|pythonhosted|index[-_]url\s*=")
 THROUGH_ISAAC_LAB = {"hydra-core", "wandb"}

@@ -34,7 +34,7 @@ def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents:
         kwargs["expert_entry_point"] = expert
     gym.register(
         id=task_id,
-        entry_point="isaaclab.envs:ManagerBasedRLEnv",
+        entry_point="flow_rl_tasks.manipulation_env:ManipulationEnv",
         disable_env_checker=True,
         kwargs={"env_cfg_entry_point": env_cfg, **kwargs},
     )

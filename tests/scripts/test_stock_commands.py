@@ -1,0 +1,134 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Isaac Lab's own commands take our task, our learners and our checkpoints, without a word of ours around them."""
+
+import ctypes.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flow_rl.models import FlowPolicy
+from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
+from flow_rl.utils.report import read_scalar
+
+TASK = ["--task", "FlowRL-Lift-Franka", "--device", "cpu"]
+SMALL = ["agent.actor.hidden_dims=[32,32]", "agent.num_steps_per_env=12"]
+"""Twelve decisions of four control steps: two iterations outlast an episode, so that its outcome is logged."""
+
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
+
+
+def isaaclab(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    """Run a stock command in a folder, without a screen."""
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"} | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "isaaclab", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    """A checkpoint as pretraining writes it, of an untrained policy."""
+    path = tmp_path_factory.mktemp("stock") / "pretrained.pt"
+    settings = {
+        "obs_groups": {"policy": 19},
+        "action_dim": 7,
+        "horizon": 4,
+        "num_flow_steps": 4,
+        "hidden_dims": [32, 32],
+    }
+    policy = FlowPolicy.from_settings(settings)
+    facts = describe(policy.settings, stage="pretrain", learner=None, task="FlowRL-Lift-Franka")
+    states = {"actor_state_dict": policy.state_dict(), "critic_state_dict": {}, "optimizer_state_dict": {}}
+    save_checkpoint(path, {**states, "iter": 0, "infos": None, "flow_rl": facts})
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(pretrained) -> Path:
+    """Folder of a run of two iterations from the pretrained policy."""
+    run = isaaclab(
+        pretrained.parent,
+        *["train", "--rl_library", "rsl_rl", *TASK, "--checkpoint", str(pretrained), "--num_envs", "8"],
+        *["--max_iterations", "2", "physics=newton_mjwarp", *SMALL],
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return next((pretrained.parent / "logs" / "rsl_rl").glob("*/*/"))
+
+
+def test_train_logs_and_saves(trained):
+    """Two iterations leave checkpoints that load without pickled code, and every curve that a user looks for."""
+    assert load_checkpoint(trained / "model_1.pt", "cpu")["flow_rl"]["stage"] == "finetune"
+    for tag in ("Loss/ratio", "Loss/kl", "Loss/alpha_0", "Loss/sigma_3", "Train/mean_reward", "Metrics/success_rate"):
+        assert read_scalar(trained, tag)[0], tag
+    assert read_scalar(trained, "Loss/ratio_error_first")[1] == pytest.approx([0.0, 0.0], abs=1e-5)
+
+
+def test_latest_goes_on_where_it_stopped(trained, pretrained):
+    """`--checkpoint latest` finds the run and continues its count of iterations; Hydra overrides reach the learner."""
+    run = isaaclab(
+        pretrained.parent,
+        *["train", "--rl_library", "rsl_rl", *TASK, "--checkpoint", "latest", "--num_envs", "8"],
+        *["--max_iterations", "1", "physics=newton_mjwarp", *SMALL, "agent.algorithm.clip_param=0.02"],
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "Learning iteration 1/2" in run.stdout
+    newest = max(trained.parent.iterdir())
+    assert newest != trained
+    assert "clip_param: 0.02" in (newest / "params" / "agent.yaml").read_text()
+
+
+def test_play_films_and_exports(trained, pretrained):
+    """`isaaclab play --video` writes a film and both exports of the policy, and those agree with it."""
+    if ctypes.util.find_library("EGL") is None:
+        pytest.skip("no EGL: filming through the Newton viewer needs Mesa's libEGL")
+    run = isaaclab(
+        pretrained.parent,
+        *["play", "--rl_library", "rsl_rl", *TASK, "--checkpoint", str(trained / "model_1.pt"), "--num_envs", "2"],
+        *["--video", "--video_length", "4", "--viz", "newton_gl", "physics=newton_mjwarp", SMALL[0]],
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert any(path.stat().st_size > 10_000 for path in trained.rglob("*.mp4"))
+    assert (trained / "exported" / "policy.onnx").exists()
+    exported = torch.jit.load(str(trained / "exported" / "policy.pt"))
+    checkpoint = load_checkpoint(trained / "model_1.pt", "cpu")
+    policy = FlowPolicy.from_checkpoint(checkpoint).eval()
+    obs, noise = torch.randn(5, 19), torch.randn(5, 28)
+    latent = policy.get_latent({"policy": obs})
+    expected = policy.action_normalizer.inverse(policy.sample(latent, noise))
+    torch.testing.assert_close(exported(obs, noise), expected)
+
+
+def test_training_without_a_policy_names_the_remedy(tmp_path):
+    """Starting from nothing is refused with the command that makes a policy."""
+    run = isaaclab(
+        tmp_path,
+        *[
+            "train",
+            "--rl_library",
+            "rsl_rl",
+            *TASK,
+            "--num_envs",
+            "2",
+            "--max_iterations",
+            "1",
+            "physics=newton_mjwarp",
+        ],
+    )
+    assert run.returncode != 0
+    assert "scripts/pretrain.py --task FlowRL-Lift-Franka" in run.stdout + run.stderr
+    assert "from_scratch=true" in run.stdout + run.stderr
+    assert not list(tmp_path.rglob("model_*.pt"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_missing_gpu_is_named(tmp_path):
+    """A GPU that is not there is refused with the devices that are."""
+    words = ["train", "--rl_library", "rsl_rl", "--task", "FlowRL-Lift-Franka", "--device", "cuda:0"]
+    run = isaaclab(tmp_path, *words, "--num_envs", "2", "--max_iterations", "1")
+    assert run.returncode != 0
+    assert "--device = 'cuda:0' is not valid. Valid: cpu on this machine." in run.stdout + run.stderr
