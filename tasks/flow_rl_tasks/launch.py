@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -160,6 +161,8 @@ def env_config(
 
     find_task(args.task)
     env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
+    for word in overrides:
+        _check_field(env_cfg, word)
     env_cfg.scene.num_envs = num_envs or args.num_envs
     env_cfg.sim.device = args.device
     env_cfg.seed = args.seed
@@ -209,3 +212,16 @@ def versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("flow-rl", "isaaclab", "torch")}
+
+
+def _check_field(env_cfg: Any, word: str) -> None:
+    """Raise a ValueError if an override ``env.<path>=<value>`` names no field; Isaac Lab would ignore it silently."""
+    section, *path = word.partition("=")[0].split(".")
+    node = env_cfg if section == "env" else None
+    for name in path:
+        if not dataclasses.is_dataclass(node):
+            return
+        valid = [field.name for field in dataclasses.fields(node)]
+        if name not in valid:
+            raise ValueError(f"override {word!r} names no field: there is no {name!r}. Valid: {', '.join(valid)}.")
+        node = getattr(node, name)

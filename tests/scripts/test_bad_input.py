@@ -20,7 +20,7 @@ TASK = ["--task", "FlowRL-Lift-Franka"]
 
 @pytest.fixture
 def script(monkeypatch, capsys, tmp_path):
-    """Run a script in an empty folder and return its exit code and its last line."""
+    """Run a script in an empty folder and return its exit code and its error."""
     monkeypatch.chdir(tmp_path)
 
     def run(name: str, *words: str) -> tuple[int, str]:
@@ -32,8 +32,7 @@ def script(monkeypatch, capsys, tmp_path):
         except SystemExit as exit_:
             code = exit_.code
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
-        lines = capsys.readouterr().err.strip().splitlines()
-        return code, lines[-1] if lines else ""
+        return code, capsys.readouterr().err.partition("error: ")[2].strip()
 
     return run
 
@@ -114,6 +113,19 @@ def test_missing_gpu_is_named(script, name):
 def test_collect_refuses(script, demos, words, message):
     code, line = script("collect_demos", *TASK, *words)
     assert code == 2 and message in line
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("env.actions.chunk.horizon=3", "horizon=3 does not divide decimation=4"),
+        ("env.sim.dtt=3", "'env.sim.dtt=3' names no field.*Valid: .*dt"),
+        ("physics=bullet", "bullet.*newton_mjwarp"),
+    ],
+)
+def test_evaluate_refuses_settings_of_the_environment(script, word, message):
+    code, error = script("evaluate", *TASK, "--policy", "zero", word)
+    assert code == 2 and re.search(message, error, re.DOTALL), error
 
 
 def test_evaluate_refuses_what_is_no_checkpoint(script, demos, pickled, tmp_path):
