@@ -21,6 +21,13 @@ def test_is_symmetric_under_swapping_success_and_failure():
     assert wilson_interval(70, 100) == pytest.approx((1 - high, 1 - low))
 
 
+def test_contains_the_rate_in_spite_of_rounding():
+    for trials in range(1, 600):
+        for successes in (0, trials):
+            low, high = wilson_interval(successes, trials)
+            assert 0.0 <= low <= successes / trials <= high <= 1.0
+
+
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (5, 4), (-1, 3)])
 def test_impossible_counts_are_refused(successes, trials):
     with pytest.raises(ValueError, match=f"successes={successes}"):
