@@ -107,8 +107,8 @@ esac
 
 setup
 python=$venv/bin/python
-# More threads than this only slow down networks of this size on a machine without a GPU.
-[[ -e /dev/nvidiactl ]] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(($(nproc) < 4 ? $(nproc) : 4))}"
+# More threads only slow down networks of this size on a machine without a GPU.
+[[ -e /dev/nvidiactl ]] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 case $1 in
     setup) ;;
