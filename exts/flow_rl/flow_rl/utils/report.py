@@ -149,7 +149,7 @@ def _next_steps(summary: dict) -> str:
     agent = f"--agent {summary['learner']}_cfg_entry_point"
     return "\n".join(
         [
-            f"./flow_rl.sh play --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint} --viz viser",
+            f"./flow_rl.sh play --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint} --viz newton_gl",
             f"./flow_rl.sh train --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint}",
             f"./flow_rl.sh -p scripts/evaluate.py --task {task} --checkpoint {checkpoint} --num_episodes 512",
         ]
@@ -171,11 +171,11 @@ _PAGE = """<!doctype html>
 <title>flow_rl: {title}</title><style>
 :root {{ color-scheme: light dark; --line: #8884; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.5rem; margin-bottom: 0; }} h2 {{ margin: 0; font-size: 1.1rem; }}
+h1 {{ font-size: 1.5rem; margin-bottom: 0; }} h2 {{ margin: 1.5rem 0 .3rem; font-size: 1.1rem; }}
 .lead {{ font-size: 1.25rem; }} .big {{ font-size: 2.2rem; font-weight: 700; margin: .3rem 0 0; }}
 .pair {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }}
 .card {{ border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; }}
-.card p {{ margin: .2rem 0; }} .note {{ border-left: 4px solid #d97706; padding-left: .8rem; }}
+.card p {{ margin: .2rem 0; }} .card h2 {{ margin: 0; }} .note {{ border-left: 4px solid #d97706; padding-left: .8rem; }}
 video, img {{ width: 100%; border-radius: .3rem; }} img {{ background: #fff; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td {{ border-bottom: 1px solid var(--line); padding: .3rem .5rem; vertical-align: top; }}
