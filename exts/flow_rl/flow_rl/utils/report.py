@@ -175,7 +175,8 @@ h1 {{ font-size: 1.5rem; margin-bottom: 0; }} h2 {{ margin: 1.5rem 0 .3rem; font
 .lead {{ font-size: 1.25rem; }} .big {{ font-size: 2.2rem; font-weight: 700; margin: .3rem 0 0; }}
 .pair {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }}
 .card {{ border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; }}
-.card p {{ margin: .2rem 0; }} .card h2 {{ margin: 0; }} .note {{ border-left: 4px solid #d97706; padding-left: .8rem; }}
+.card p {{ margin: .2rem 0; }} .card h2 {{ margin: 0; }}
+.note {{ border-left: 4px solid #d97706; padding-left: .8rem; }}
 video, img {{ width: 100%; border-radius: .3rem; }} img {{ background: #fff; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td {{ border-bottom: 1px solid var(--line); padding: .3rem .5rem; vertical-align: top; }}
