@@ -29,7 +29,7 @@ import yaml
 from tqdm import tqdm
 
 from flow_rl.configs import learners
-from flow_rl.utils.checkpoint import load_checkpoint
+from flow_rl.utils.checkpoint import load_checkpoint, revision
 from flow_rl.utils.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -230,7 +230,8 @@ def main() -> None:
         "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, 2),
         "date": datetime.date.today().isoformat(),
         "hardware": torch.cuda.get_device_name() if cuda else f"{platform.machine()} CPU, {os.cpu_count()} cores",
-        "versions": {name: importlib.metadata.version(name) for name in ("flow-rl", "isaaclab", "rsl-rl-lib", "torch")},
+        "versions": {name: importlib.metadata.version(name) for name in ("flow-rl", "isaaclab", "rsl-rl-lib", "torch")}
+        | {"revision": revision()},
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     plot_learning_curve(summary, read_scalar(finetuned.parent, SUCCESS_TAG), folder / "learning_curve.png")

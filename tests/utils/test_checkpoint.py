@@ -4,12 +4,14 @@
 """Checkpoints: safe to read, written whole or not at all, and clear about what does not fit."""
 
 import pickle
+import subprocess
+from pathlib import Path
 
 import pytest
 import torch
 
 from flow_rl.models import FlowPolicy
-from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, save_checkpoint
+from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, revision, save_checkpoint
 
 
 @pytest.fixture
@@ -101,3 +103,14 @@ def test_compatibility(checkpoint):
         check_compatible(checkpoint, here | {"obs_dim": 19}, "Can")
     with pytest.raises(ValueError, match=r"another network: hidden_dims .*agent.actor.hidden_dims=\[8\]"):
         check_compatible(checkpoint, here | {"hidden_dims": [4, 4]})
+
+
+def test_revision_is_the_commit_of_this_checkout(monkeypatch):
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    ).stdout
+    assert revision().removesuffix("-dirty") == head.strip()
+    revision.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert revision() is None
+    revision.cache_clear()

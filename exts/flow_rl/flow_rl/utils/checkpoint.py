@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -26,10 +28,18 @@ def describe(policy_settings: dict, *, stage: str, learner: str | None, task: st
         task: Id of the task; None if unknown.
         more: Further plain values.
     """
-    version = importlib.metadata.version("flow-rl")
-    return {**policy_settings, "stage": stage, "learner": learner, "task": task, "version": version, **more} | {
-        "format": FORMAT
-    }
+    source = {"version": importlib.metadata.version("flow-rl"), "revision": revision(), "format": FORMAT}
+    return {**policy_settings, "stage": stage, "learner": learner, "task": task, **more} | source
+
+
+@functools.cache
+def revision() -> str | None:
+    """Git commit of this code, ending in "-dirty" when files differ from it; None without git or a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def save_checkpoint(path: str | Path, checkpoint: dict) -> None:
