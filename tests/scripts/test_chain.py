@@ -34,7 +34,9 @@ def start(folder, name: str, *words) -> subprocess.Popen:
     command = [sys.executable, SCRIPTS / f"{name}.py", *words]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(list(map(str, command)), cwd=folder, env=env, **pipes)
+    # A suite that a shell started in the background hands down "ignore SIGINT", and Python then ignores Ctrl-C.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(list(map(str, command)), cwd=folder, env=env, **pipes, **heed)
 
 
 def run(folder, name: str, *words) -> str:

@@ -149,7 +149,11 @@ def test_killed_collection_leaves_whole_episodes(tmp_path, kind):
                 print(i, flush=True)
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # a suite started in the background hands down "ignore SIGINT"
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(5):
         process.stdout.readline()
