@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 
+import wandb
+
 
 def read_history(file) -> list[dict]:
     """Every step that an offline run holds."""
@@ -34,13 +36,15 @@ def test_offline_run_receives_what_is_logged(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_RUN_ID")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    wandb.teardown()  # an earlier test's process keeps that test's settings
 
     announce_new_run("flow_rl")
     writer = WandbLogWriter(str(tmp_path / "run"), "flow_rl")
     for step, value in enumerate((0.25, 0.5)):
         writer.add_scalar("Metrics/success_rate", value, step)
     writer.stop()
+    wandb.teardown()  # ends the process that writes
 
     (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     assert [(row["_step"], row["Metrics/success_rate"]) for row in read_history(file)] == [(0, 0.25), (1, 0.5)]

@@ -72,10 +72,10 @@ def test_strategies_differ_by_a_quarter_turn(env):
 def test_quality_makes_a_worse_but_reproducible_expert(env):
     from flow_rl_tasks.lift.expert import LiftExpert
 
+    fair, again = (first_episodes(env, LiftExpert(env, quality=0.4, seed=1)) for _ in range(2))
     worst = first_episodes(env, LiftExpert(env, quality=0.0, seed=1))
-    again = first_episodes(env, LiftExpert(env, quality=0.0, seed=1))
-    assert 0.0 < worst.float().mean() < 0.6
-    assert torch.equal(worst, again)
+    assert worst.float().mean() < fair.float().mean() < 0.9
+    assert torch.equal(fair, again)
     with pytest.raises(ValueError, match="quality=1.5"):
         LiftExpert(env, quality=1.5)
 
