@@ -45,8 +45,8 @@ class Scale:
     """Skill of the demonstrator in [0, 1]: low enough that behaviour cloning is capped."""
     pretrain_steps: int = 3000
     """Optimiser steps of pretraining."""
-    iterations: int = 100
-    """Fine-tuning iterations."""
+    iterations: int | None = None
+    """Fine-tuning iterations; None for as many as the learner's configuration says."""
     episodes: int = 512
     """Episodes of each evaluation."""
     film_envs: int = 9
@@ -205,7 +205,9 @@ def main() -> None:
         [
             *["-m", "isaaclab", "train", "--rl_library", "rsl_rl", *common],
             *["--agent", f"{args.learner}_cfg_entry_point", "--checkpoint", str(pretrained)],
-            *["--num_envs", str(scale.num_envs), "--max_iterations", str(scale.iterations), *where],
+            *["--num_envs", str(scale.num_envs)],
+            *(["--max_iterations", str(scale.iterations)] if scale.iterations else []),
+            *where,
         ],
         cwd=folder,
         follow=TrainingBar(),
@@ -213,8 +215,10 @@ def main() -> None:
     finetuned = _last_checkpoint(folder / "logs")
     after = evaluate("evaluate after", finetuned, "after")
 
-    decisions = yaml.safe_load((finetuned.parent / "params" / "agent.yaml").read_text())["num_steps_per_env"]
-    per_iteration = decisions * scale.num_envs * load_checkpoint(finetuned, "cpu")["flow_rl"]["horizon"]
+    agent = yaml.safe_load((finetuned.parent / "params" / "agent.yaml").read_text())
+    per_iteration = (
+        agent["num_steps_per_env"] * scale.num_envs * load_checkpoint(finetuned, "cpu")["flow_rl"]["horizon"]
+    )
     summary = {
         "task": args.task,
         "learner": args.learner,
@@ -223,7 +227,7 @@ def main() -> None:
         "pretrained": before,
         "finetuned": after,
         "checkpoints": {"pretrained": str(pretrained), "finetuned": str(finetuned)},
-        "env_steps": scale.iterations * per_iteration,
+        "env_steps": agent["max_iterations"] * per_iteration,
         "env_steps_per_iteration": per_iteration,
         "phases": demo.phases,
         "wall_time_s": round(sum(phase["seconds"] for phase in demo.phases.values()), 1),

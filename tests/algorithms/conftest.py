@@ -35,7 +35,7 @@ def make_cfg(learner: str = "score_flow", **algorithm) -> dict:
     cfg = getattr(importlib.import_module(module), name)()
     cfg.actor.hidden_dims, cfg.critic.hidden_dims, cfg.actor.horizon = [32, 32], [32, 32], 2
     cfg.device, cfg.num_steps_per_env, cfg.max_iterations = "cpu", 6, 4
-    for key, value in {"from_scratch": True, **algorithm}.items():
+    for key, value in {"from_scratch": True, "critic_warmup": 0, **algorithm}.items():
         assert hasattr(cfg.algorithm, key), key
         setattr(cfg.algorithm, key, value)
     return to_dict(handle_deprecated_rsl_rl_cfg(cfg, "5.5.1"))

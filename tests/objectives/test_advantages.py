@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from flow_rl.objectives import explained_variance, generalized_advantages
+from flow_rl.objectives import explained_variance, generalized_advantages, lambda_returns
 
 GAMMA, LAM = 0.5, 0.5
 
@@ -62,6 +62,42 @@ def test_monte_carlo_limit():
     out = generalized_advantages(rewards, values, torch.zeros(3), never, never, torch.zeros(5, 3), 0.9, 1.0)
     returns = sum(0.9**k * rewards[k] for k in range(5))
     torch.testing.assert_close(out[0] + values[0], returns)
+
+
+def test_lambda_returns_by_hand():
+    """G_3 = 4 + .5 * 8 = 8; G_2 = 3 ends; G_1 = 2 + .5 * 6 = 5 is cut; G_0 = 1 + .5 * (.5 * 2 + .5 * 5) = 2.75."""
+    column = lambda xs: torch.tensor(xs).unsqueeze(-1)  # noqa: E731
+    returns = lambda_returns(
+        column([1.0, 2.0, 3.0, 4.0]),
+        column([2.0, 6.0, 7.0, 8.0]),
+        column([False, False, True, False]),
+        column([False, True, False, False]),
+        GAMMA,
+        LAM,
+    )
+    assert returns.squeeze(-1).tolist() == [2.75, 5.0, 3.0, 8.0]
+
+
+def test_lambda_returns_at_the_last_row():
+    """A termination in the last row earns its reward alone, also where the limit of time was reached."""
+    row = torch.tensor([[1.0, 1.0, 1.0]])
+    terminated, truncated = torch.tensor([[True, False, True]]), torch.tensor([[False, True, True]])
+    assert lambda_returns(row, 4.0 * row, terminated, truncated, GAMMA, LAM).tolist() == [[1.0, 3.0, 1.0]]
+
+
+def test_lambda_returns_without_lambda():
+    """With lam = 0 each return looks one step ahead."""
+    rewards, values = torch.rand(5, 3), torch.rand(5, 3)
+    never = torch.zeros(5, 3, dtype=torch.bool)
+    torch.testing.assert_close(lambda_returns(rewards, values, never, never, 0.9, 0.0), rewards + 0.9 * values)
+
+
+def test_advantages_are_returns_minus_values():
+    """Any scan may stand in for the returns."""
+    ones = torch.ones(2, 3)
+    never = torch.zeros(2, 3, dtype=torch.bool)
+    out = generalized_advantages(ones, ones, ones[0], never, never, ones, GAMMA, LAM, scan=lambda r, *_: 5.0 * r)
+    assert out.tolist() == [[4.0] * 3] * 2
 
 
 def test_explained_variance():

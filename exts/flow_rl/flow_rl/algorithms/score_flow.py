@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
+from rsl_rl.env import VecEnv
 from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 
@@ -36,9 +37,9 @@ class ScoreFlow(OnPolicyAlgorithm):
 
     def __init__(
         self,
+        env: VecEnv,
         actor: FlowPolicy,
         critic: MLPModel,
-        obs: TensorDict,
         *,
         clip_param: float,
         entropy_coef: float,
@@ -75,7 +76,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
         self.bounds = ChainBounds(mean=actor.intermediate_clip or float("inf"), deviations=noise_clip)
         fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
-        super().__init__(actor, critic, obs, fields=fields, modules=modules, **bookkeeping)
+        super().__init__(env, actor, critic, fields=fields, modules=modules, **bookkeeping)
 
     @property
     def name(self) -> str:

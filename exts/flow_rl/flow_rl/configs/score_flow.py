@@ -120,7 +120,7 @@ class ScoreFlowRunnerCfg(RslRlOnPolicyRunnerCfg):
     num_steps_per_env: int = 30
     """Decisions (chunks) per environment and iteration."""
 
-    max_iterations: int = 60
+    max_iterations: int = 100
     """Iterations; also the length of all schedules."""
 
     init_at_random_ep_len: bool = False

@@ -14,7 +14,7 @@ from .path import (
     velocity_to_score,
     velocity_to_target,
 )
-from .sampler import euler
+from .sampler import euler, euler_states
 from .schedules import cosine, hold_then_cosine
 from .times import TimeLaw, sample_times, time_grid
 
@@ -25,6 +25,7 @@ __all__ = [
     "TimeLaw",
     "cosine",
     "euler",
+    "euler_states",
     "hold_then_cosine",
     "interpolate",
     "noise_to_velocity",

@@ -10,14 +10,14 @@ from collections.abc import Callable
 import torch
 
 
-def euler(
+def euler_states(
     velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     noise: torch.Tensor,
     num_steps: int,
     *,
     clip: float | None = None,
 ) -> torch.Tensor:
-    """State after K Euler steps of size 1 / K from t = 0 to t = 1.
+    """States x_0 .. x_K of K Euler steps of size 1 / K from t = 0 to t = 1, shape (K + 1, B, D).
 
     Args:
         velocity: Field v(x, t) with x of shape (B, D) and t of shape (B, 1).
@@ -25,10 +25,20 @@ def euler(
         num_steps: Number of steps K.
         clip: Bound on each coordinate after each step; None leaves the state free.
     """
-    x = noise
+    states = [noise]
     for i in range(num_steps):
-        t = torch.full_like(x[:, :1], i / num_steps)
-        x = x + velocity(x, t) / num_steps
-        if clip is not None:
-            x = x.clamp(-clip, clip)
-    return x
+        t = torch.full_like(noise[:, :1], i / num_steps)
+        x = states[-1] + velocity(states[-1], t) / num_steps
+        states.append(x if clip is None else x.clamp(-clip, clip))
+    return torch.stack(states)
+
+
+def euler(
+    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    noise: torch.Tensor,
+    num_steps: int,
+    *,
+    clip: float | None = None,
+) -> torch.Tensor:
+    """Last state of :func:`euler_states`, shape (B, D)."""
+    return euler_states(velocity, noise, num_steps, clip=clip)[-1]

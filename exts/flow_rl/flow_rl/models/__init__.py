@@ -4,8 +4,10 @@
 """Models behind rsl_rl's interface."""
 
 from .flow_policy import FlowPolicy, FlowPolicyExport
+from .q_ensemble import QEnsemble
 
 __all__ = [
     "FlowPolicy",
     "FlowPolicyExport",
+    "QEnsemble",
 ]

@@ -13,7 +13,7 @@ from rsl_rl.utils import resolve_nn_activation
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.flows import euler, score_drift, time_grid
+from flow_rl.flows import euler_states, score_drift, time_grid
 from flow_rl.nn import MinMaxNormalizer, VelocityNet
 from flow_rl.utils.check import require, require_choice
 
@@ -177,10 +177,10 @@ class FlowPolicy(nn.Module):
         alpha = self.score_coefs[(t * self.num_flow_steps + 1e-4).long()]
         return score_drift(self.velocity_field(x, t, latent), x, t, alpha, self.score_clip)
 
-    def sample(
+    def flow(
         self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
     ) -> torch.Tensor:
-        """Normalised chunk in [-1, 1] by the deterministic flow, shape (B, H * A).
+        """States x_0 .. x_K of the deterministic flow, shape (K + 1, B, H * A).
 
         Args:
             latent: Normalised observation, shape (B, O).
@@ -191,8 +191,13 @@ class FlowPolicy(nn.Module):
             make = torch.randn if self.initial_noise == "random" else torch.zeros
             noise = make(latent.shape[0], self.output_dim, device=latent.device)
         steps = num_steps or self.num_flow_steps
-        x = euler(lambda x, t: self.drift(x, t, latent), noise, steps, clip=self.intermediate_clip)
-        return x.clamp(-1.0, 1.0)
+        return euler_states(lambda x, t: self.drift(x, t, latent), noise, steps, clip=self.intermediate_clip)
+
+    def sample(
+        self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
+    ) -> torch.Tensor:
+        """Normalised chunk in [-1, 1] at the end of :meth:`flow`, shape (B, H * A)."""
+        return self.flow(latent, noise, num_steps)[-1].clamp(-1.0, 1.0)
 
     def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
         """Chunk in the environment's units, shape (B, H * A), row-major (H, A)."""

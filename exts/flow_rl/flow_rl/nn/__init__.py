@@ -3,6 +3,7 @@
 
 """Networks."""
 
+from .ensemble_mlp import EnsembleMLP
 from .noise_predictor import NoisePredictor
 from .normalizer import MinMaxNormalizer
 from .residual_mlp import ResidualMLP
@@ -11,6 +12,7 @@ from .time_embedding import TimeEmbedding
 from .velocity import VelocityNet
 
 __all__ = [
+    "EnsembleMLP",
     "MinMaxNormalizer",
     "NoisePredictor",
     "ResidualMLP",

@@ -3,7 +3,7 @@
 
 """Objectives: functions from tensors to losses and targets."""
 
-from .advantages import explained_variance, generalized_advantages
+from .advantages import explained_variance, generalized_advantages, lambda_returns
 from .flow_matching import flow_matching_loss
 from .ppo import PpoSurrogate, ppo_surrogate, value_loss
 
@@ -12,6 +12,7 @@ __all__ = [
     "explained_variance",
     "flow_matching_loss",
     "generalized_advantages",
+    "lambda_returns",
     "ppo_surrogate",
     "value_loss",
 ]

@@ -16,6 +16,9 @@ class RewardScaler(nn.Module):
     distributed training the ranks' statistics are summed, so that all ranks scale alike.
     """
 
+    LOCAL = ("returns",)
+    """State that belongs to the environments of one rank."""
+
     def __init__(self, num_envs: int, gamma: float, bound: float = 10.0, eps: float = 1e-8):
         """Build the scaler.
 
@@ -30,6 +33,11 @@ class RewardScaler(nn.Module):
         self.register_buffer("returns", torch.zeros(num_envs))
         # count, sum and sum of squares of the discounted returns, in double precision: sums over whole runs
         self.register_buffer("moments", torch.zeros(3, dtype=torch.float64))
+
+    def adapt(self, state: dict) -> dict:
+        """State of a checkpoint; returns of another number of environments begin anew."""
+        same = len(state["returns"]) == len(self.returns)
+        return state if same else state | {"returns": torch.zeros_like(self.returns)}
 
     @property
     def scale(self) -> torch.Tensor:

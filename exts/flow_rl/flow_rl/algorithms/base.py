@@ -1,0 +1,345 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What all learners of flow policies share: the stock runner's contract, optimiser, checkpoints, ranks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from itertools import chain
+
+import torch
+from rsl_rl.env import VecEnv
+from rsl_rl.utils import reduce_gradients_in_buckets, resolve_class, resolve_obs_groups
+from tensordict import TensorDict
+from torch import nn
+
+from flow_rl.flows import cosine
+from flow_rl.models import FlowPolicy
+from flow_rl.utils.check import require, require_device
+from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe
+from flow_rl.utils.rng import rng_state, set_rng_state
+
+
+class FlowAlgorithm(ABC):
+    """Actor, critic, their optimiser and their checkpoints. Two bases say what is collected, learners how to improve.
+
+    A step of the optimiser whose gradients are not finite is left out, on the device, and counted.
+    """
+
+    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
+        self,
+        env: VecEnv,
+        actor: FlowPolicy,
+        critic: nn.Module,
+        *,
+        num_iterations: int,
+        device: str,
+        multi_gpu_cfg: dict | None,
+        modules: dict[str, nn.Module],
+        learning_rate: float,
+        final_learning_rate: float,
+        critic_learning_rate: float,
+        final_critic_learning_rate: float,
+        weight_decay: float,
+        max_grad_norm: float | None,
+        gamma: float,
+        lam: float,
+        time_limit_is_terminal: bool,
+        critic_warmup: int,
+        from_scratch: bool,
+    ):
+        """Build the bookkeeping; the learner's config explains the settings.
+
+        Args:
+            env: The environments.
+            actor: The policy to improve.
+            critic: What judges it.
+            num_iterations: Length of the schedules.
+            device: Where learning happens.
+            multi_gpu_cfg: Ranks, as the stock runner describes them.
+            modules: The learner's own networks; those that learn belong to the actor's parameter group.
+        """
+        _check_settings(locals())
+        spec = getattr(getattr(env, "unwrapped", env), "spec", None)
+        self.task = spec.id if spec else None
+        self.device, self.from_scratch = device, from_scratch
+        self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
+
+        self.actor, self.critic = actor.to(device), critic.to(device)
+        self.modules = {name: module.to(device) for name, module in modules.items()}
+        groups = [{"params": self.actor_parameters()}, {"params": list(critic.parameters())}]
+        # Fused, because that step can be told on the device to leave everything as it is.
+        self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+        self.rates = (learning_rate, final_learning_rate), (critic_learning_rate, final_critic_learning_rate)
+        self.max_grad_norm, self.gamma, self.lam = max_grad_norm, gamma, lam
+        self.time_limit_is_terminal, self.critic_warmup = time_limit_is_terminal, critic_warmup
+        self.num_iterations, self.iteration = num_iterations, 0
+        self.policy_loaded = False
+        self.rng_state: dict | None = None
+        self.missing_final_obs = torch.zeros((), dtype=torch.bool, device=device)
+        self.skipped_steps = torch.zeros((), device=device)
+        self._apply_schedules()
+
+    """
+    What a base or a learner adds.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the learner, as in :func:`flow_rl.configs.learners`."""
+
+    @staticmethod
+    @abstractmethod
+    def critic_dim(num_actions: int) -> int:
+        """Size that the critic is built with, given the size of a flattened chunk."""
+
+    @abstractmethod
+    def act(self, obs: TensorDict) -> torch.Tensor:
+        """Exploratory chunks in the environment's units, shape (E, H * A)."""
+
+    @abstractmethod
+    def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
+        """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
+
+    @abstractmethod
+    def compute_returns(self, obs: TensorDict) -> None:
+        """Close the rollout, given the observations that follow it."""
+
+    @abstractmethod
+    def update(self) -> dict[str, float]:
+        """Improve critic and policy; numbers for the log."""
+
+    @abstractmethod
+    def compile(self, mode: str) -> None:
+        """Let torch.compile have what is worth compiling, in one of its modes."""
+
+    def policy_replaced(self) -> None:  # noqa: B027 (a learner need not care)
+        """Take note that a pretrained policy has been loaded."""
+
+    def begin_training(self) -> None:  # noqa: B027 (a base need not care)
+        """Take note that steps of the environments follow, perhaps after a restart."""
+
+    """
+    The stock runner's contract.
+    """
+
+    @classmethod
+    def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> FlowAlgorithm:
+        """Build actor, critic and learner from the runner's configuration."""
+        require_device("agent.device", device)
+        cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic"])
+        actor_class, actor_cfg = resolve_class(cfg["actor"])
+        critic_class, critic_cfg = resolve_class(cfg["critic"])
+        alg_class, alg_cfg = resolve_class(cfg["algorithm"])
+        actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
+        critic = critic_class(obs, cfg["obs_groups"], "critic", cls.critic_dim(env.num_actions), **critic_cfg)
+        algorithm = alg_class(
+            env,
+            actor,
+            critic,
+            obs=obs,
+            num_steps=cfg["num_steps_per_env"],
+            num_iterations=cfg["max_iterations"],
+            device=device,
+            multi_gpu_cfg=cfg.get("multi_gpu"),
+            **alg_cfg,
+        )
+        if (mode := cfg.get("torch_compile_mode")) is not None:
+            algorithm.compile(mode)
+        return algorithm
+
+    def train_mode(self) -> None:
+        """Switch to learning, which needs a pretrained policy unless `from_scratch` is set."""
+        require(
+            self.policy_loaded or self.from_scratch,
+            "--checkpoint",
+            None,
+            "a policy made by scripts/pretrain.py or by an earlier training",
+            f"make one with ./flow_rl.sh -p scripts/pretrain.py --task {self.task or '<task>'} --demos <file.hdf5>, or "
+            "learn from a random policy with agent.algorithm.from_scratch=true.",
+        )
+        for module in self._networks().values():
+            module.train()
+        # Several ranks keep their own random numbers, so that they stay different.
+        if self.rng_state is not None and self.world_size == 1:
+            set_rng_state(self.rng_state)
+        self.rng_state = None
+        self.begin_training()
+
+    def eval_mode(self) -> None:
+        """Switch to inference."""
+        for module in self._networks().values():
+            module.eval()
+
+    def get_policy(self) -> FlowPolicy:
+        """The policy alone, as it is played and exported."""
+        return self.actor
+
+    @property
+    def learning_rate(self) -> float:
+        """Present learning rate of the actor."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def save(self) -> dict:
+        """Everything that learning depends on, as tensors and plain values only."""
+        return {
+            **{f"{name}_state_dict": module.state_dict() for name, module in self._saved().items()},
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "rng_state": rng_state(),
+            "flow_rl": describe(
+                self.actor.settings, stage="finetune", learner=self.name, task=self.task, iteration=self.iteration
+            ),
+        }
+
+    def load(self, loaded_dict: dict, load_cfg: dict | None = None, strict: bool = True) -> bool:
+        """Go on from a checkpoint of this learner, or begin with the policy of any other.
+
+        Returns:
+            Whether the runner shall go on from the checkpoint's iteration.
+        """
+        check_foreign(loaded_dict)
+        check_compatible(loaded_dict, self.actor.settings, self.task)
+        found = loaded_dict["flow_rl"]
+        self.policy_loaded = True
+        self.actor.set_score_coefs(found.get("score_coefs", [0.0]))
+        if found["stage"] == "pretrain" or found["learner"] != self.name:
+            self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
+            self.policy_replaced()
+            print(f"[flow_rl] {self.name} begins with the policy of stage {found['stage']} ({found['learner']}).")
+            return False
+        wanted = load_cfg or {"actor": True, "critic": True, "optimizer": True, "iteration": True}
+        self._load_parts(loaded_dict, wanted, strict)
+        if wanted.get("iteration"):
+            self.iteration = found["iteration"]
+            self.rng_state = loaded_dict["rng_state"]
+        self._apply_schedules()
+        return bool(wanted.get("iteration"))
+
+    def broadcast_parameters(self) -> None:
+        """Give every rank the parameters and running statistics of rank 0."""
+        for module in self._networks().values():
+            local = getattr(module, "LOCAL", ())
+            for key, tensor in module.state_dict().items():
+                if key not in local:  # what belongs to the rank's own environments
+                    torch.distributed.broadcast(tensor, src=0)
+
+    """
+    Details.
+    """
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Parameters that shape behaviour: the policy's and those of the learner's own networks."""
+        modules = (self.actor, *self.modules.values())
+        return [p for p in chain.from_iterable(m.parameters() for m in modules) if p.requires_grad]
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedules that lies behind, from 0 to 1."""
+        return self.iteration / max(self.num_iterations - 1, 1)
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether only the critic learns yet."""
+        return self.iteration < self.critic_warmup
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """All that has a state, by its name in checkpoints."""
+        return {"actor": self.actor, "critic": self.critic, **self.modules}
+
+    def _saved(self) -> dict[str, nn.Module]:
+        """What checkpoints hold of it."""
+        return self._networks()
+
+    def _ends(self, dones: torch.Tensor, extras: dict) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which environments were terminated, and which were stopped by a time limit that is no failure."""
+        dones = dones.bool()
+        if self.time_limit_is_terminal or "time_outs" not in extras:
+            return dones, torch.zeros_like(dones)
+        time_outs = extras["time_outs"].to(self.device).bool()
+        if "final_obs" not in extras:
+            self.missing_final_obs |= time_outs.any()
+        return dones & ~time_outs, time_outs
+
+    def _check_final_obs(self) -> None:
+        """Complain about time limits without the observations before the reset."""
+        if self.missing_final_obs:
+            raise RuntimeError(
+                "The environment reported extras['time_outs'] without extras['final_obs'], the observations before the "
+                "reset. Set env.compute_final_obs=true, or agent.algorithm.time_limit_is_terminal=true to count a time "
+                "limit as a failure."
+            )
+
+    def _optimise(self, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One step of the optimiser; parameters that the loss does not reach stay as they are."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        groups = [group["params"] for group in self.optimizer.param_groups]
+        if self.world_size > 1:
+            reduce_gradients_in_buckets(chain(*groups), self.world_size, bucket_mb=25)
+        limit = float("inf") if self.max_grad_norm is None else self.max_grad_norm
+        norms = [nn.utils.clip_grad_norm_(group, limit).to(self.device) for group in groups]
+        # The norms are those of all ranks together, so that all leave out the same steps.
+        self.optimizer.found_inf = (~torch.stack(norms).isfinite().all()).float()
+        self.optimizer.step()
+        self.skipped_steps += self.optimizer.found_inf
+        return {"grad_norm_actor": norms[0], "grad_norm_critic": norms[1]}
+
+    def _apply_schedules(self) -> None:
+        for group, (start, end) in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = cosine(start, end, self.progress)
+
+    def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+        """Scalars and the means of the logged ones; everything crosses to the host at once."""
+        scalars = {**scalars, "skipped_steps": self.skipped_steps}
+        for name in dict.fromkeys(chain.from_iterable(log)):
+            if (values := [entry[name] for entry in log if name in entry])[0].dim() == 0:
+                scalars[name] = torch.stack(values).mean()
+        values = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
+        numbers = dict(zip(scalars, values, strict=True))
+        if (skipped := int(numbers["skipped_steps"])) > 0:
+            print(
+                f"[flow_rl] {skipped} optimiser steps of iteration {self.iteration} were left out, because their "
+                "gradients were not finite. If this goes on, lower agent.algorithm.critic_learning_rate, or bound the "
+                "gradients with agent.algorithm.max_grad_norm=1.0."
+            )
+        self.skipped_steps.zero_()
+        return numbers | {"critic_learning_rate": self.optimizer.param_groups[1]["lr"]}
+
+    def _load_parts(self, checkpoint: dict, wanted: dict, strict: bool) -> None:
+        """Take over the networks and the optimiser as far as they are wanted."""
+        parts = {name: module for name, module in self._networks().items() if wanted.get(name, True)}
+        if wanted.get("optimizer"):
+            parts["optimizer"] = self.optimizer
+        for name, part in parts.items():
+            state = checkpoint.get(f"{name}_state_dict")
+            if state is None:
+                print(f"[flow_rl] The checkpoint was written without {name}, which begins anew.")
+                continue
+            if adapt := getattr(part, "adapt", None):
+                state = adapt(state)  # what was kept for another number of environments
+            try:
+                part.load_state_dict(state, **({} if part is self.optimizer else {"strict": strict}))
+            except (ValueError, RuntimeError) as error:
+                raise ValueError(
+                    f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
+                    f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
+                ) from error
+
+
+def _check_settings(given: dict) -> None:
+    """Check the settings that every learner has."""
+    field = "agent.algorithm."
+
+    def at_least(name: str, least: float, remedy: str) -> None:
+        require(given[name] >= least, field + name, given[name], f">= {least}", remedy)
+
+    at_least("critic_warmup", 0, "use 0 to let the actor learn from the first iteration.")
+    for name in ("learning_rate", "final_learning_rate", "critic_learning_rate", "final_critic_learning_rate"):
+        at_least(name, 0.0, "learning rates are not negative.")
+    for name in ("gamma", "lam"):
+        require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", "use gamma 0.99 and lam 0.95.")
+    limit = given["max_grad_norm"]
+    require(limit is None or limit > 0, field + "max_grad_norm", limit, "> 0 or null", "use null for no clipping.")

@@ -1,0 +1,296 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What off-policy learners of flow policies share: replay, ensemble critic with targets, order of the updates."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from typing import Literal, get_args
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+from torch import nn
+
+from flow_rl.kernels import lambda_scan
+from flow_rl.models import FlowPolicy, QEnsemble
+from flow_rl.storage.replay import TrajectoryReplay
+from flow_rl.utils.check import require, require_choice
+
+from .base import FlowAlgorithm
+
+Bootstrap = Literal["min", "mean"]
+"""How the members' values of the next decision become one."""
+
+
+class OffPolicyAlgorithm(FlowAlgorithm):
+    """Learning from the past with an ensemble of action values. A learner says how it explores and moves the policy.
+
+    From the first decision to the numbers for the log nothing waits for the device.
+    """
+
+    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
+        self,
+        env: VecEnv,
+        actor: FlowPolicy,
+        critic: QEnsemble,
+        *,
+        obs: TensorDict,
+        num_steps: int,
+        modules: dict[str, nn.Module],
+        device: str,
+        capacity: int,
+        new_fraction: float,
+        balance_successes: bool,
+        save_replay: bool,
+        num_critic_updates: int,
+        critic_batch_size: int,
+        window: int,
+        target_repeat: int,
+        bootstrap: Bootstrap,
+        bootstrap_draws: int,
+        target_momentum: float,
+        value_range: list[float] | None,
+        disjoint: bool,
+        num_actor_updates: int,
+        actor_batch_size: int,
+        warmup_steps: int,
+        **contract,
+    ):
+        """Build the bookkeeping; the learner's config explains the settings, the base class the remaining ones.
+
+        Args:
+            env: The environments.
+            actor: The policy to improve.
+            critic: Action values.
+            obs: One step's observations.
+            num_steps: Decisions per environment and iteration.
+            modules: The learner's own networks.
+            device: Where learning happens.
+        """
+        _check_settings(locals())
+        self.env, num_envs = env, obs.batch_size[0]
+        self.new_fraction, self.save_replay, self.window = new_fraction, save_replay, window
+        self.num_critic_updates, self.critic_batch_size = num_critic_updates, critic_batch_size
+        self.target_repeat, self.target_momentum = target_repeat, target_momentum
+        self.bootstrap, self.bootstrap_draws, self.value_range = bootstrap, bootstrap_draws, value_range
+        self.num_actor_updates, self.actor_batch_size = num_actor_updates, actor_batch_size
+        self.warmup_steps = warmup_steps
+
+        self.target = copy.deepcopy(critic.mlp).requires_grad_(False)
+        groups = list(dict.fromkeys([*actor.obs_groups, *critic.obs_groups]))
+        self.replay = TrajectoryReplay(
+            obs.select(*groups).to(device),
+            actor.output_dim,
+            capacity=capacity * num_envs,
+            max_length=int(env.max_episode_length),
+            num_subsets=critic.num_members if disjoint else 1,
+            balanced=balance_successes,
+        )
+        modules = modules | {"target": self.target, "replay": self.replay}
+        super().__init__(env, actor, critic, modules=modules, device=device, **contract)
+
+    """
+    What a learner adds.
+    """
+
+    @abstractmethod
+    def explore(self, latent: torch.Tensor) -> torch.Tensor:
+        """Normalised chunks (E, H * A) to execute."""
+
+    @abstractmethod
+    def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of the policy at states (B,), and detached scalars for the log."""
+
+    def begin_iteration(self) -> None:  # noqa: B027 (a learner need not care)
+        """Take note that the policy is about to change."""
+
+    """
+    The stock runner's contract.
+    """
+
+    @staticmethod
+    def critic_dim(num_actions: int) -> int:
+        """A chunk is an input of the critic."""
+        return num_actions
+
+    def begin_training(self) -> None:
+        """Drop the trajectories that a restart has broken."""
+        self.replay.align(self.env.episode_length_buf)
+
+    def act(self, obs: TensorDict) -> torch.Tensor:
+        """Exploratory chunks in the environment's units, shape (E, H * A)."""
+        actions = self.explore(self.actor.get_latent(obs))
+        self.replay.begin_step(obs, actions)
+        return self.actor.action_normalizer.inverse(actions)
+
+    def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
+        """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
+        terminated, truncated = self._ends(dones, extras)
+        final_obs = obs
+        if "final_obs" in extras and not self.time_limit_is_terminal:
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.replay.groups}
+        self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
+
+    def compute_returns(self, obs: TensorDict) -> None:
+        """Nothing: returns are estimated from the replay, again and again."""
+
+    def update(self) -> dict[str, float]:
+        """Improve critic and policy from the replay; returns the means for the log."""
+        self._check_final_obs()
+        self.replay.prepare()
+        sample = self.replay.sample(self.actor_batch_size, 1, new_fraction=1.0, split=False)
+        self.critic.update_normalization(sample["obs"][:, :, 0].flatten())
+        log = self.improve()
+        numbers = self._numbers(self.replay.statistics(), log)
+        self._check_value_range(numbers["max_return"])
+        self.iteration += 1
+        return numbers
+
+    def improve(self) -> list[dict[str, torch.Tensor]]:
+        """All updates of an iteration, without waiting for the device; returns scalars for the log."""
+        self._apply_schedules()
+        log = []
+        for _ in range(self.num_critic_updates // self.target_repeat):
+            batch = self.sample_critic()
+            for part in batch.chunk(self.target_repeat, dim=1):
+                log.append(self.critic_step(part))
+        if not self.warming_up:
+            self.begin_iteration()
+            first = (self.iteration - self.critic_warmup) * self.num_actor_updates
+            for step in range(first, first + self.num_actor_updates):
+                log.append(self.actor_step(step))
+        return log
+
+    def compile(self, mode: str) -> None:
+        """Compile the sampler, the critic's loss and the velocity net; in "reduce-overhead" mode as CUDA graphs."""
+        self.flow = torch.compile(self.flow, mode=mode)
+        self.critic_loss = torch.compile(self.critic_loss, mode=mode)
+        self.actor.velocity.compile(mode=mode)
+
+    """
+    Critic.
+    """
+
+    def flow(self, latent: torch.Tensor) -> torch.Tensor:
+        """States (K + 1, B, H * A) of the policy's flow from fresh noise."""
+        return self.actor.flow(latent, torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device))
+
+    @torch.no_grad()
+    def sample_critic(self) -> TensorDict:
+        """Windows for `target_repeat` steps of the critic, each with the members' common `target`."""
+        num = self.target_repeat * self.critic_batch_size
+        batch = self.replay.sample(num, self.window, new_fraction=self.new_fraction)
+        obs = batch.pop("obs")
+        batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
+        following = obs[:, :, 1:]
+        values = self.next_values(following.flatten()).view(batch["reward"].shape)
+        # The scan runs over the first dimension, time.
+        columns = [batch[name].flatten(0, 1).T for name in ("reward", "terminated", "truncated")]
+        reward, terminated, truncated = columns
+        next_values = values.flatten(0, 1).T
+        returns = lambda_scan(reward, next_values, terminated, truncated, self.gamma, self.lam)
+        batch["target"] = returns.T.reshape(batch["reward"].shape)
+        return batch
+
+    def next_values(self, obs: TensorDict) -> torch.Tensor:
+        """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
+        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(obs)
+        draws = [self.flow(policy_latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
+        pairs = torch.cat([torch.cat([latent, draw], dim=-1) for draw in draws])
+        values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)
+        values = values.view(len(values), self.bootstrap_draws, -1).mean(dim=1)
+        value = values.amin(dim=0) if self.bootstrap == "min" else values.mean(dim=0)
+        return value if self.value_range is None else value.clamp(*self.value_range)
+
+    def critic_loss(
+        self, latent: torch.Tensor, action: torch.Tensor, target: torch.Tensor, valid: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum over members of half the mean squared error, and values (M, N); each input is (M or 1, N, ...)."""
+        values = self.critic(latent, action)
+        error = (values - target).square() * valid
+        count = valid.sum(dim=-1, keepdim=True).expand(len(values), 1).clamp(min=1)
+        return 0.5 * (error / count).sum(), values
+
+    def critic_step(self, batch: TensorDict) -> dict[str, torch.Tensor]:
+        """One step of all members, each on its own trajectories, then of the targets."""
+        names = ("latent", "action", "target", "valid")
+        latent, action, target, valid = (batch[name].flatten(1, 2) for name in names)
+        loss, values = self.critic_loss(latent, action, target, valid)
+        norms = self._optimise(loss)
+        with torch.no_grad():
+            parameters = list(self.target.parameters()), list(self.critic.mlp.parameters())
+            torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
+            count = valid.sum().clamp(min=1)
+            mean = (target * valid).sum() / count
+            return {
+                "critic": loss.detach(),
+                "q_mean": (values.mean(dim=0) * valid).sum() / count,
+                "q_spread": values.std(dim=0, correction=0).mean(),
+                "target_mean": mean,
+                "grad_norm_critic": norms["grad_norm_critic"],
+            }
+
+    """
+    Actor.
+    """
+
+    def actor_step(self, step: int) -> dict[str, torch.Tensor]:
+        """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
+        rate = self.optimizer.param_groups[0]
+        full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        batch = self.replay.sample(self.actor_batch_size, 1, new_fraction=self.new_fraction, split=False)
+        loss, metrics = self.actor_loss(batch[0])
+        norms = self._optimise(loss)
+        rate["lr"] = full
+        return metrics | {"grad_norm_actor": norms["grad_norm_actor"]}
+
+    """
+    Details.
+    """
+
+    def _saved(self) -> dict[str, nn.Module]:
+        """What checkpoints hold: the replay may be left out for its size."""
+        return {name: module for name, module in self._networks().items() if name != "replay" or self.save_replay}
+
+    def _check_value_range(self, max_return: float) -> None:
+        """Complain about trajectories that earn more than targets may be."""
+        if self.value_range is None or max_return == float("-inf"):
+            return
+        require(
+            max_return <= self.value_range[1] + 1e-4,
+            "agent.algorithm.value_range",
+            self.value_range,
+            f"a range that contains the returns seen, up to {max_return:g}",
+            "set it to [0, number of successes in an episode], or to null for tasks with dense rewards.",
+        )
+
+
+def _check_settings(given: dict) -> None:
+    """Check the settings that every off-policy learner has."""
+    field = "agent.algorithm."
+    least = {"capacity": 2, "num_critic_updates": 1, "critic_batch_size": 1, "window": 1, "target_repeat": 1}
+    least |= {"bootstrap_draws": 1, "num_actor_updates": 1, "actor_batch_size": 1, "warmup_steps": 0}
+    for name, low in least.items():
+        require(given[name] >= low, field + name, given[name], f"an integer >= {low}", f"use the default of {name}.")
+    updates, repeat = given["num_critic_updates"], given["target_repeat"]
+    require(
+        updates % repeat == 0,
+        field + "target_repeat",
+        repeat,
+        f"a divisor of num_critic_updates = {updates}",
+        "targets are computed for that many steps at once.",
+    )
+    for name in ("new_fraction", "target_momentum"):
+        require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", f"use the default of {name}.")
+    require_choice(field + "bootstrap", given["bootstrap"], get_args(Bootstrap))
+    limits = given["value_range"]
+    require(
+        limits is None or (len(limits) == 2 and limits[0] < limits[1]),
+        field + "value_range",
+        limits,
+        "[low, high] with low < high, or null",
+        "use [0, number of successes in an episode].",
+    )

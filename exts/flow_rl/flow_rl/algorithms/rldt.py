@@ -1,0 +1,184 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""RLDT (arXiv 2606.08602): off-policy fine-tuning by transporting the policy's density along a Stein field."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal, get_args
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+from flow_rl.flows import interpolate, velocity_to_target
+from flow_rl.kernels import svgd_diagnostics, svgd_field
+from flow_rl.kernels.svgd import KERNELS, NORMALIZATIONS
+from flow_rl.models import FlowPolicy, QEnsemble
+from flow_rl.utils.check import require, require_choice
+
+from .off_policy import OffPolicyAlgorithm
+
+Exploration = Literal["min_extrp", "gaussian"]
+"""Noise in proportion to the curvature that remains of the flow, or of one size."""
+
+
+class Rldt(OffPolicyAlgorithm):
+    """Particles drawn by the flow are moved by the critic's gradient and by repulsion; the velocity learns the move.
+
+    Neither likelihoods nor gradients through the sampler are needed: each particle teaches the velocity at one random
+    step of its own chain.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        actor: FlowPolicy,
+        critic: QEnsemble,
+        *,
+        num_particles: int,
+        temperature: float,
+        kernel: Literal["rbf", "imq", "delta"],
+        bandwidth: float | None,
+        normalization: Literal["none", "grad_q", "grad_norm"],
+        backend: Literal["auto", "torch", "warp"],
+        consistency_coef: float,
+        reference_coef: float,
+        exploration: Exploration,
+        exploration_min_time: float,
+        exploration_std: float,
+        **bookkeeping,
+    ):
+        """Build the learner; its config explains the settings, the base class the remaining ones."""
+        _check_settings(locals())
+        self.num_particles, self.backend = num_particles, backend
+        self.field = {
+            "temperature": temperature,
+            "kernel": kernel,
+            "bandwidth": bandwidth,
+            "normalization": normalization,
+        }
+        self.consistency_coef, self.reference_coef = consistency_coef, reference_coef
+        self.exploration, self.exploration_std = exploration, exploration_std
+        self.exploration_first = min(int(exploration_min_time * actor.num_flow_steps), actor.num_flow_steps - 1)
+        super().__init__(env, actor, critic, modules={}, **bookkeeping)
+        self.reference = copy.deepcopy(self.actor).requires_grad_(False)
+        self.noise_scale = torch.zeros(1, device=self.device)
+        self.actor.output_std = self.noise_scale
+
+    @property
+    def name(self) -> str:
+        """RLDT."""
+        return "rldt"
+
+    def explore(self, latent: torch.Tensor) -> torch.Tensor:
+        """Ends of the flow plus noise; "min_extrp" scales it by |x_K - a_k|, a_k the landing point of a late step k."""
+        states = self.flow(latent)
+        end = states[-1]
+        if self.exploration == "gaussian":
+            scale = torch.full_like(end[:, :1], self.exploration_std)
+        else:
+            x, t = self.random_states(states, self.exploration_first)
+            landing = velocity_to_target(self.actor.drift(x, t, latent), x, t)
+            scale = self.exploration_std * (end - landing).norm(dim=-1, keepdim=True)
+        self.noise_scale.copy_(scale.mean())
+        return (end + scale * torch.randn_like(end)).clamp(-1.0, 1.0)
+
+    def random_states(self, states: torch.Tensor, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        """State of each chain (K + 1, B, D) at a step k of its own, uniform in first .. K - 1, and its time k / K."""
+        num_steps = self.actor.num_flow_steps
+        k = torch.randint(first, num_steps, states.shape[1:-1], device=states.device)
+        x = states.gather(0, k[None, ..., None].expand(1, *states.shape[1:])).squeeze(0)
+        return x, k.unsqueeze(-1) / num_steps
+
+    def action_gradient(self, latent: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """Gradient of the members' mean value with respect to chunks (B, P, D) at observations (B, O)."""
+        actions = actions.detach().requires_grad_()
+        latent = latent.unsqueeze(1).expand(-1, actions.shape[1], -1)
+        values = self.critic(latent.flatten(0, 1).unsqueeze(0), actions.flatten(0, 1).unsqueeze(0))
+        return torch.autograd.grad(values.mean(dim=0).sum(), actions)[0]
+
+    def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Alignment with the field, straightness, and distance from the iteration's first velocity.
+
+        With x a particle's state at a random step, v its velocity, a its own end, a_x = x + (1 - t) v where it is
+        expected to land, w = 1 / (K (1 - t)), and phi the field at a_x of the particles' ends:
+        - w <v, phi> + c w^2 |a_x - a|^2 + b |v - v_ref|^2, the last on lines from fresh noise to the ends.
+        """
+        obs, exists = batch["obs"][:, 0], batch["valid"]
+        latent = self.actor.get_latent(obs)
+        per_particle = latent.unsqueeze(1).expand(-1, self.num_particles, -1)  # (B, P, O)
+        with torch.no_grad():
+            states = self.flow(per_particle.flatten(0, 1)).unflatten(1, per_particle.shape[:2])  # (K + 1, B, P, D)
+            ends = states[-1].clamp(-1.0, 1.0)
+            x, t = self.random_states(states)
+        gradient = self.action_gradient(self.critic.get_latent(obs), ends)
+
+        velocity = self.actor.drift(x, t, per_particle)
+        landing = velocity_to_target(velocity, x, t)
+        field = svgd_field(landing.detach(), ends, gradient, **self.field, backend=self.backend)
+        alignment, consistency = transport_losses(
+            velocity, landing, field, ends, t, self.actor.num_flow_steps, self.actor.prediction
+        )
+        reference = self.reference_loss(ends, per_particle)
+        # Places of an empty replay count nothing.
+        losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
+        alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
+        loss = alignment + self.consistency_coef * consistency + self.reference_coef * reference
+        metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
+        metrics |= svgd_diagnostics(landing.detach(), ends, gradient, **self.field)
+        metrics["saturation"] = (ends.abs() >= 1.0).float().mean()
+        return loss, {name: value.detach() for name, value in metrics.items()}
+
+    def reference_loss(self, ends: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Squared distance of velocity and reference (B, 1), mean over particles, at the grid's times."""
+        num_steps = self.actor.num_flow_steps
+        t = torch.randint(num_steps, (*ends.shape[:-1], 1), device=ends.device) / num_steps
+        x = interpolate(torch.randn_like(ends), ends, t)
+        with torch.no_grad():
+            anchor = self.reference.drift(x, t, latent)
+        return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
+
+    def begin_iteration(self) -> None:
+        """Measure distances from the present policy: a trust region, no anchor to the pretrained one."""
+        self.reference.load_state_dict(self.actor.state_dict())
+        self.reference.score_coefs.copy_(self.actor.score_coefs)
+
+
+def transport_losses(
+    velocity: torch.Tensor,
+    landing: torch.Tensor,
+    field: torch.Tensor,
+    ends: torch.Tensor,
+    t: torch.Tensor,
+    num_steps: int,
+    prediction: Literal["v", "x"],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Alignment -w <v, phi> and consistency w^2 |a_x - a|^2 of particles (B, P, D), means over P of shape (B, 1).
+
+    w = 1 / (K (1 - t)) is at most 1, because t <= (K - 1) / K. A net that predicts ends is aligned by -<a_x, phi> / K.
+    """
+    w = 1.0 / (num_steps * (1.0 - t.squeeze(-1)))
+    if prediction == "v":
+        alignment = -w * (velocity * field).sum(dim=-1)
+    else:
+        alignment = -(landing * field).sum(dim=-1) / num_steps
+    consistency = w.square() * (landing - ends).square().sum(dim=-1)
+    return alignment.mean(dim=-1, keepdim=True), consistency.mean(dim=-1, keepdim=True)
+
+
+def _check_settings(given: dict) -> None:
+    """Check the settings that are RLDT's own."""
+    field = "agent.algorithm."
+    require(given["num_particles"] >= 1, field + "num_particles", given["num_particles"], "an integer >= 1", "use 8.")
+    for name in ("temperature", "consistency_coef", "reference_coef", "exploration_std"):
+        require(given[name] >= 0, field + name, given[name], ">= 0", "use 0 to switch it off.")
+    low = given["exploration_min_time"]
+    require(0.0 <= low < 1.0, field + "exploration_min_time", low, "[0, 1)", "use 0.5.")
+    bandwidth = given["bandwidth"]
+    require(bandwidth is None or bandwidth > 0, field + "bandwidth", bandwidth, "> 0 or null", "use null: the median.")
+    require_choice(field + "kernel", given["kernel"], KERNELS)
+    require_choice(field + "normalization", given["normalization"], NORMALIZATIONS)
+    require_choice(field + "backend", given["backend"], ("auto", "torch", "warp"))
+    require_choice(field + "exploration", given["exploration"], get_args(Exploration))

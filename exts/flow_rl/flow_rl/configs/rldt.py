@@ -1,0 +1,200 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Configuration of RLDT."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from isaaclab.utils import configclass
+from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg
+
+from .flow_policy import FlowPolicyCfg
+
+
+@configclass
+class QEnsembleCfg(RslRlMLPModelCfg):
+    """Settings of :class:`flow_rl.models.QEnsemble`."""
+
+    class_name: str = "flow_rl.models.q_ensemble:QEnsemble"
+    """Implementation."""
+
+    num_members: int = 2
+    """Members M of the ensemble, at least 1."""
+
+    hidden_dims: list[int] = [256, 256, 256]
+    """Widths of each member."""
+
+    activation: str = "swish"
+    """Activation, as named by rsl_rl."""
+
+    weight_std: float = 0.1
+    """Deviation of the initial weights."""
+
+    obs_normalization: bool = True
+    """Whether observations are normalised by their running mean and deviation."""
+
+
+@configclass
+class RldtAlgorithmCfg:
+    """Settings of :class:`flow_rl.algorithms.rldt.Rldt`; numbers follow the paper's code unless noted."""
+
+    class_name: str = "flow_rl.algorithms.rldt:Rldt"
+    """Implementation."""
+
+    gamma: float = 0.99
+    """Discount per decision, i.e. once per chunk, in [0, 1]."""
+
+    lam: float = 0.5
+    """Weight of longer returns in TD(lambda), in [0, 1]."""
+
+    time_limit_is_terminal: bool = True
+    """Whether a time limit counts as a failure; otherwise the value of the last observation follows it."""
+
+    critic_warmup: int = 2
+    """Iterations in which only the critic learns."""
+
+    capacity: int = 20
+    """Complete trajectories kept per environment."""
+
+    new_fraction: float = 0.33
+    """Share of each batch that comes from the newest rollout, in [0, 1]."""
+
+    balance_successes: bool = True
+    """Whether trajectories of each success level (the rounded return) are drawn equally often."""
+
+    save_replay: bool = True
+    """Whether checkpoints hold the replay, so that a run goes on exactly; without it the replay begins anew."""
+
+    num_critic_updates: int = 128
+    """Steps of the critic per iteration; the paper's 512 suit rollouts of ten times as many decisions."""
+
+    critic_batch_size: int = 64
+    """Windows per step and member."""
+
+    window: int = 4
+    """Decisions in a window, over which TD(lambda) reaches."""
+
+    target_repeat: int = 16
+    """Steps of the critic for which targets are computed at once; divides `num_critic_updates`."""
+
+    bootstrap: Literal["min", "mean"] = "min"
+    """How the members' values of the next decision become one."""
+
+    bootstrap_draws: int = 1
+    """Chunks drawn per next observation, whose values are averaged; the paper's code draws 2, at twice the cost."""
+
+    target_momentum: float = 0.995
+    """Share of the past that target networks keep per step of the critic."""
+
+    value_range: list[float] | None = [0.0, 1.0]
+    """Bounds of bootstrapped values: 0 and the number of successes in an episode; None for dense rewards."""
+
+    disjoint: bool = True
+    """Whether each member learns from trajectories of its own."""
+
+    critic_learning_rate: float = 1.0e-3
+    """Learning rate of the critic at the start."""
+
+    final_critic_learning_rate: float = 1.0e-3
+    """The same at the last iteration; a half cosine leads there."""
+
+    num_actor_updates: int = 32
+    """Steps of the policy per iteration."""
+
+    actor_batch_size: int = 64
+    """States per step of the policy."""
+
+    learning_rate: float = 3.0e-4
+    """Learning rate of the policy at the start; the paper's is 2e-5, for runs of 10 to 500 million control steps."""
+
+    final_learning_rate: float = 1.0e-4
+    """The same at the last iteration; a half cosine leads there."""
+
+    warmup_steps: int = 32
+    """Steps of the policy over which its learning rate rises from zero."""
+
+    weight_decay: float = 0.0
+    """Decoupled weight decay of AdamW."""
+
+    max_grad_norm: float | None = None
+    """Bound on the gradient norm, for the actor's and the critic's parameters each; None for no bound."""
+
+    num_particles: int = 8
+    """Chunks P drawn per state, at least 1."""
+
+    temperature: float = 0.001
+    """Weight of the repulsion between particles, at least 0; with `normalization="grad_norm"` times |grad Q|."""
+
+    kernel: Literal["rbf", "imq", "delta"] = "rbf"
+    """Kernel of the Stein field; "delta" is the plain critic gradient."""
+
+    bandwidth: float | None = None
+    """Bandwidth h of the kernel; None for the median heuristic."""
+
+    normalization: Literal["none", "grad_q", "grad_norm"] = "grad_norm"
+    """What the gradient's mean norm does: nothing, divide the gradient, or multiply the temperature."""
+
+    backend: Literal["auto", "torch", "warp"] = "auto"
+    """Implementation of the field."""
+
+    consistency_coef: float = 0.5
+    """Weight c of straightness: landing points shall be where the particle ends."""
+
+    reference_coef: float = 0.2
+    """Weight b of the distance from the velocity at the beginning of the iteration."""
+
+    exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
+    """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
+
+    exploration_min_time: float = 0.5
+    """Earliest flow time from which "min_extrp" extrapolates, in [0, 1)."""
+
+    exploration_std: float = 0.15
+    """Factor of the curvature in "min_extrp", or the deviation of "gaussian" noise in normalised action units.
+
+    The paper's factor is 1 at K = 8 to 32, whose last steps bend little; at K = 4 that noise is too much to grasp with."""
+
+    from_scratch: bool = False
+    """Whether learning may begin with a random policy instead of a pretrained one."""
+
+
+@configclass
+class RldtRunnerCfg(RslRlOnPolicyRunnerCfg):
+    """Fine-tuning by RLDT with the stock runner. The pretrained policy is given as `--checkpoint`."""
+
+    device: str = "cuda:0" if torch.cuda.is_available() else "cpu"
+    """Where learning happens."""
+
+    num_steps_per_env: int = 30
+    """Decisions (chunks) per environment and iteration."""
+
+    max_iterations: int = 40
+    """Iterations; also the length of all schedules."""
+
+    init_at_random_ep_len: bool = False
+    """Whether the first episodes begin at random ages. It would report some of them as failed by their time limit."""
+
+    save_interval: int = 20
+    """Iterations between checkpoints."""
+
+    experiment_name: str = "rldt"
+    """Folder of the runs under logs/rsl_rl."""
+
+    wandb_project: str = "flow_rl"
+    """Project of `--logger wandb`."""
+
+    obs_groups: dict[str, list[str]] = {"actor": ["policy"], "critic": ["policy"]}
+    """Observation groups that actor and critic see; the critic's may be privileged."""
+
+    actor: FlowPolicyCfg = FlowPolicyCfg()
+    """The policy; its networks must be those of the pretrained one."""
+
+    critic: QEnsembleCfg = QEnsembleCfg()
+    """Action values."""
+
+    algorithm: RldtAlgorithmCfg = RldtAlgorithmCfg()
+    """The learner."""

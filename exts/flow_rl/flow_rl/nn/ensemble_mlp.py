@@ -1,0 +1,40 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Several multilayer perceptrons of one shape, evaluated together."""
+
+from __future__ import annotations
+
+import torch
+from rsl_rl.utils import resolve_nn_activation
+from torch import nn
+
+
+class EnsembleMLP(nn.Module):
+    """M independent networks as batched matrix products: one call per layer, however many members there are."""
+
+    def __init__(
+        self,
+        num_members: int,
+        input_dim: int,
+        output_dim: int,
+        hidden_dims: list[int] | tuple[int, ...],
+        activation: str,
+        weight_std: float,
+    ):
+        """Draw the weights from N(0, weight_std^2), independently for each member; biases begin at zero."""
+        super().__init__()
+        dims = [input_dim, *hidden_dims, output_dim]
+        self.weights = nn.ParameterList(
+            nn.Parameter(weight_std * torch.randn(num_members, a, b)) for a, b in zip(dims[:-1], dims[1:], strict=True)
+        )
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(num_members, 1, b)) for b in dims[1:])
+        self.activation = resolve_nn_activation(activation)
+        self.num_members = num_members
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (M or 1, N, input_dim), one batch for each member or one for all, to (M, N, output_dim)."""
+        x = x.expand(self.num_members, -1, -1)
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, self.activation(x) if i > 0 else x, weight)
+        return x

@@ -1,0 +1,319 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""RLDT and its base: targets, transport, exploration, guards, wrong settings."""
+
+import copy
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from flow_rl.algorithms.rldt import transport_losses
+from flow_rl.flows import velocity_to_target
+from tests.algorithms.conftest import OnPolicyRunner, collect, make_cfg
+from tests.point_mass import PointMass
+
+SMALL = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8, "warmup_steps": 0}
+
+
+@pytest.fixture
+def make_alg(make_runner):
+    """A learner with a rollout in its replay: `make_alg(env=None, **settings)`."""
+
+    def make(env=None, **settings):
+        alg = collect(make_runner("rldt", env=env, **{**SMALL, **settings}))
+        alg.replay.prepare()
+        return alg
+
+    return make
+
+
+def straighten(alg) -> None:
+    """Make the flow straight: the same velocity everywhere, small enough to meet no bound."""
+    for parameter in alg.actor.velocity.parameters():
+        parameter.data.zero_()
+    alg.actor.velocity.mlp.output.bias.data.copy_(torch.tensor([0.1, -0.2, 0.05, 0.0]))
+    alg.actor.intermediate_clip = None
+
+
+def states_of(alg, num: int = 16) -> TensorDict:
+    return alg.replay.sample(num, 1, new_fraction=0.0, split=False)[0]
+
+
+def test_landing_points_of_a_straight_flow_are_its_ends(make_alg):
+    """Whatever step a particle draws, x + (1 - t) v is where it ends, so that nothing is left to straighten."""
+    alg = make_alg()
+    straighten(alg)
+    latent = torch.randn(64, 2)
+    states = alg.flow(latent)
+    x, t = alg.random_states(states)
+    assert set(t.flatten().tolist()) == {0.0, 0.25, 0.5, 0.75}
+    torch.testing.assert_close(velocity_to_target(alg.actor.drift(x, t, latent), x, t), states[-1])
+
+
+def test_random_states_lie_on_their_own_chain(make_runner):
+    """Each particle's state is that of its own chain at the time it is given."""
+    alg = make_runner("rldt").alg
+    states = torch.arange(5.0).view(5, 1, 1, 1) + 10 * torch.arange(6.0).view(6, 1) + torch.zeros(5, 3, 6, 4)
+    x, t = alg.random_states(states, first=2)
+    assert x.shape == (3, 6, 4) and t.shape == (3, 6, 1)
+    torch.testing.assert_close(x, 4 * t + 10 * torch.arange(6.0).view(6, 1) + torch.zeros(3, 6, 4))
+    assert set(t.flatten().tolist()) <= {0.5, 0.75}
+
+
+@pytest.mark.parametrize("prediction", ["v", "x"])
+def test_gradient_of_the_transport_losses(prediction):
+    """On a linear velocity v = W x the gradients are those worked out by hand."""
+    torch.manual_seed(0)
+    K, c = 4, 0.5
+    x, field, ends = torch.randn(3, 5, 7, 2, dtype=torch.float64)
+    t = torch.randint(K, (5, 7, 1)) / K
+    matrix = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+    velocity = x @ matrix.T
+    landing = x + (1 - t) * velocity
+    alignment, consistency = transport_losses(velocity, landing, field, ends, t, K, prediction)
+    assert alignment.shape == consistency.shape == (5, 1)
+    (alignment + c * consistency).mean().backward()
+    w = 1 / (K * (1 - t))
+    pull = w * field if prediction == "v" else (1 - t) / K * field
+    by_velocity = -pull + 2 * c * w**2 * (landing - ends) * (1 - t)
+    expected = torch.einsum("bpi,bpj->ij", by_velocity, x) / 35
+    torch.testing.assert_close(matrix.grad, expected.detach())
+
+
+def test_the_action_gradient_is_that_of_the_mean_member(make_alg):
+    """It agrees with finite differences and leaves the critic's parameters without gradients."""
+    alg = make_alg()
+    latent, actions = torch.randn(2, 2), 0.5 * torch.randn(2, 3, 4)
+    gradient = alg.action_gradient(latent, actions)
+    critic = copy.deepcopy(alg.critic).double()
+    direction = torch.randn(2, 3, 4, dtype=torch.float64)
+
+    def value(shift: float) -> torch.Tensor:
+        moved = actions.double() + shift * direction
+        return critic(latent.double().repeat_interleave(3, 0).unsqueeze(0), moved.flatten(0, 1).unsqueeze(0)).mean(0)
+
+    slope = (value(1e-5) - value(-1e-5)) / 2e-5
+    torch.testing.assert_close((gradient * direction).sum(-1).flatten(), slope, atol=1e-5, rtol=1e-4, check_dtype=False)
+    assert all(parameter.grad is None for parameter in alg.critic.parameters())
+
+
+def test_targets_are_lambda_returns_of_the_bootstrap(make_alg, monkeypatch):
+    """With a value of 1/2 everywhere the target of each step follows by hand from what ends its trajectory."""
+    alg = make_alg(gamma=0.9, lam=0.5, window=3, critic_batch_size=200)
+    monkeypatch.setattr(alg, "next_values", lambda obs: torch.full(obs.batch_size, 0.5))
+    batch = alg.sample_critic()
+    reward, target = batch["reward"], batch["target"]
+    ended, valid = batch["terminated"], batch["valid"]
+    torch.testing.assert_close(target[..., 2], reward[..., 2] + 0.9 * 0.5 * ~ended[..., 2])
+    following = 0.5 * 0.5 + 0.5 * target[..., 2]
+    torch.testing.assert_close(target[..., 1], reward[..., 1] + 0.9 * following * ~ended[..., 1])
+    success = ended & valid & (reward == 1)
+    assert success.any() and (target[success] == 1).all()
+    assert (target[ended & valid & (reward == 0)] == 0).all()
+
+
+def test_bootstrap(make_alg):
+    """The least member after averaging over draws, or their mean, within the bounds."""
+    alg = make_alg(bootstrap_draws=3, value_range=[-0.1, 0.2])
+    obs = TensorDict({"policy": torch.randn(50, 2)}, batch_size=[50])
+    seen = {}
+    for kind in ("min", "mean"):
+        alg.bootstrap = kind
+        torch.manual_seed(3)
+        seen[kind] = alg.next_values(obs)
+        torch.manual_seed(3)
+        draws = [alg.flow(alg.actor.get_latent(obs))[-1].clamp(-1, 1) for _ in range(3)]
+        latent = alg.critic.get_latent(obs)
+        members = torch.stack([alg.target(torch.cat([latent, draw], -1)[None]).squeeze(-1) for draw in draws]).mean(0)
+        expected = (members.amin(0) if kind == "min" else members.mean(0)).clamp(-0.1, 0.2)
+        torch.testing.assert_close(seen[kind], expected)
+    assert (seen["min"] <= seen["mean"]).all() and seen["mean"].max() <= 0.2
+
+
+def test_members_learn_from_their_own_trajectories(make_alg):
+    """Without disjoint subsets all members see one batch; with them each sees its own."""
+    assert make_alg(disjoint=False).sample_critic().batch_size == (1, 16)
+    assert make_alg(disjoint=True).sample_critic().batch_size == (2, 16)
+    assert torch.isfinite(make_alg(disjoint=False).critic_step(make_alg(disjoint=False).sample_critic())["critic"])
+
+
+def test_the_critic_may_see_more_than_the_policy(make_runner):
+    """Privileged observations reach the critic and the replay, not the policy."""
+
+    class Privileged(PointMass):
+        def get_observations(self):
+            obs = super().get_observations()
+            obs["secret"] = torch.cat([self.position, self.episode_length_buf.unsqueeze(-1).float()], dim=-1)
+            return obs
+
+    cfg = make_cfg("rldt", **SMALL) | {"obs_groups": {"actor": ["policy"], "critic": ["policy", "secret"]}}
+    runner = make_runner(cfg=cfg, env=Privileged())
+    runner.learn(2)
+    assert runner.alg.actor.obs_dim == 2
+    assert runner.alg.critic.mlp.weights[0].shape[1] == 2 + 3 + 4
+    assert runner.alg.replay.groups == ["policy", "secret"]
+
+
+def test_exploration(make_alg):
+    """Noise follows the flow's curvature: none on a straight flow; Gaussian noise has the asked size."""
+    alg = make_alg(exploration="min_extrp", exploration_std=1.0)
+    latent = torch.randn(4000, 2)
+    alg.explore(latent)
+    assert alg.noise_scale > 1e-3
+    straighten(alg)
+    torch.manual_seed(0)
+    straight = alg.explore(latent)
+    torch.manual_seed(0)
+    torch.testing.assert_close(straight, alg.flow(latent)[-1].clamp(-1, 1), atol=1e-4, rtol=0.0)
+    alg = make_alg(exploration="gaussian", exploration_std=0.1)
+    for parameter in alg.actor.velocity.parameters():
+        parameter.data.zero_()
+    torch.manual_seed(0)
+    noisy = alg.explore(latent)
+    torch.manual_seed(0)
+    moved = (noisy - alg.flow(latent)[-1])[noisy.abs() < 0.5]
+    assert float(moved.detach().std()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_only_the_critic_learns_during_warm_up(make_runner):
+    """The policy stays as it is for the asked number of iterations, then moves."""
+    runner = make_runner("rldt", **SMALL | {"critic_warmup": 1})
+    before = copy.deepcopy(runner.alg.actor.state_dict())
+    critic = copy.deepcopy(runner.alg.critic.state_dict())
+    runner.learn(1)
+    assert all(torch.equal(before[key], value) for key, value in runner.alg.actor.state_dict().items())
+    assert any(not torch.equal(critic[key], value) for key, value in runner.alg.critic.state_dict().items())
+    runner.learn(1)
+    assert any(not torch.equal(before[key], value) for key, value in runner.alg.actor.state_dict().items())
+
+
+def test_the_learning_rate_rises_over_the_first_steps(make_alg, monkeypatch):
+    """Linear warm-up, counted over the run and not over the iteration."""
+    alg = make_alg(warmup_steps=4, learning_rate=1e-3, final_learning_rate=1e-3, num_actor_updates=2)
+    rates = []
+    optimise = alg._optimise
+    monkeypatch.setattr(alg, "_optimise", lambda loss: (rates.append(alg.learning_rate), optimise(loss))[1])
+    for iteration in range(3):
+        alg.iteration = iteration
+        del rates[: len(rates)]
+        alg.improve()
+        expected = [1e-3 * min(1.0, (2 * iteration + step + 1) / 4) for step in range(2)]
+        assert rates[-2:] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_gradients_that_are_not_finite_do_not_reach_the_policy(value, make_alg, capsys):
+    """The step is left out and counted, the policy stays finite, and a message says what to do."""
+    alg = make_alg()
+    alg.actor_step(0)
+    before = copy.deepcopy(alg.actor.state_dict())
+    healthy = copy.deepcopy(alg.critic.state_dict())
+    alg.critic.mlp.weights[0].data[0, 0, 0] = value
+    for step in range(2):
+        alg.actor_step(step)
+    assert all(torch.equal(before[key], tensor) for key, tensor in alg.actor.state_dict().items())
+    assert alg.skipped_steps == 2
+    numbers = alg._numbers({}, [])
+    assert numbers["skipped_steps"] == 2
+    message = capsys.readouterr().out
+    assert "2 optimiser steps of iteration 0 were left out" in message and "critic_learning_rate" in message
+    alg.critic.load_state_dict(healthy)
+    alg.actor_step(2)
+    assert alg.skipped_steps == 0
+    assert any(not torch.equal(before[key], tensor) for key, tensor in alg.actor.state_dict().items())
+
+
+def test_returns_beyond_the_bounds_of_targets(make_runner):
+    """A bound that the task exceeds is an error that names the field and the return seen."""
+    with pytest.raises(ValueError, match=r"value_range = \[0.0, 0.5\] .*up to 1.*number of successes"):
+        make_runner("rldt", env=PointMass(radius=0.9), **SMALL, value_range=[0.0, 0.5]).learn(1)
+
+
+def test_a_restart_does_not_join_two_episodes(make_runner, tmp_path):
+    """After loading, environments that begin anew do not continue stored trajectories; others do."""
+    runner = make_runner("rldt", env=PointMass(8, radius=0.0), **SMALL)
+    runner.learn(1)  # 6 of at most 8 decisions
+    runner.save(str(tmp_path / "model.pt"))
+    assert (runner.alg.replay.step == 6).all()
+    fresh = make_runner("rldt", env=PointMass(8, radius=0.0), **SMALL)
+    fresh.load(str(tmp_path / "model.pt"))
+    assert (fresh.alg.replay.step == 6).all()
+    fresh.alg.train_mode()
+    assert (fresh.alg.replay.step == 0).all()
+
+
+def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
+    """On request the replay is left out, and loading says that it begins anew."""
+    runner = make_runner("rldt", save_replay=False, **SMALL)
+    runner.learn(1)
+    state = runner.alg.save()
+    assert "replay_state_dict" not in state
+    runner.alg.load(state)
+    assert "written without replay, which begins anew" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_particles": 0}, r"agent.algorithm.num_particles = 0 .*>= 1"),
+        ({"temperature": -0.1}, r"agent.algorithm.temperature = -0.1 .*>= 0"),
+        ({"lam": 1.5}, r"agent.algorithm.lam = 1.5 .*\[0, 1\]"),
+        ({"kernel": "cosine"}, r"agent.algorithm.kernel = 'cosine' .*'rbf', 'imq', 'delta'"),
+        ({"normalization": "all"}, r"agent.algorithm.normalization = 'all'"),
+        ({"backend": "cuda"}, r"agent.algorithm.backend = 'cuda' .*'torch', 'warp'"),
+        ({"bandwidth": 0.0}, r"agent.algorithm.bandwidth = 0.0 .*null"),
+        ({"exploration": "none"}, r"agent.algorithm.exploration = 'none' .*'min_extrp', 'gaussian'"),
+        ({"exploration_min_time": 1.0}, r"agent.algorithm.exploration_min_time = 1.0"),
+        ({"bootstrap": "max"}, r"agent.algorithm.bootstrap = 'max' .*'min', 'mean'"),
+        ({"new_fraction": 1.1}, r"agent.algorithm.new_fraction = 1.1 .*\[0, 1\]"),
+        ({"target_repeat": 3}, r"agent.algorithm.target_repeat = 3 .*divisor of num_critic_updates = 4"),
+        ({"value_range": [1.0, 0.0]}, r"agent.algorithm.value_range = \[1.0, 0.0\] .*low < high"),
+        ({"window": 0}, r"agent.algorithm.window = 0 .*>= 1"),
+        ({"capacity": 1}, r"agent.algorithm.capacity = 1 .*>= 2"),
+    ],
+)
+def test_wrong_settings(settings, message, make_runner):
+    """Each message names the field, the value, what is valid and the remedy."""
+    with pytest.raises(ValueError, match=message):
+        make_runner("rldt", **{**SMALL, **settings})
+
+
+def test_wrong_ensemble(make_runner):
+    """An ensemble without members is refused."""
+    cfg = make_cfg("rldt", **SMALL)
+    cfg["critic"]["num_members"] = 0
+    with pytest.raises(ValueError, match=r"agent.critic.num_members = 0 .*>= 1"):
+        make_runner(cfg=cfg)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "imq", "delta"])
+def test_one_member_and_every_kernel(kernel, make_runner):
+    """The paper's ablations are settings."""
+    cfg = make_cfg("rldt", **SMALL, kernel=kernel, temperature=0.0, num_particles=1)
+    cfg["critic"]["num_members"] = 1
+    make_runner(cfg=cfg).learn(1)
+
+
+@pytest.mark.gpu
+def test_an_iteration_does_not_wait_for_the_device(make_runner):
+    """Collection and all updates run without a single copy to the host; the log is read afterwards."""
+    env = PointMass(64, device="cuda:0")
+    runner = OnPolicyRunner(env, make_cfg("rldt", **SMALL) | {"device": "cuda:0"}, device="cuda:0")
+    runner.learn(1)  # kernels are compiled and memory is allocated
+    alg, obs = runner.alg, env.get_observations()
+    alg.train_mode()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.inference_mode():
+            for _ in range(6):
+                obs, rewards, dones, extras = env.step(alg.act(obs))
+                alg.process_env_step(obs, rewards, dones, extras)
+            alg.compute_returns(obs)
+        alg.replay.prepare()
+        log = alg.improve()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(torch.stack([entry["critic"] for entry in log if "critic" in entry])).all()
