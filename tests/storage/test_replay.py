@@ -171,7 +171,8 @@ def test_checkpoint_in_the_middle_of_a_trajectory():
             one.advance()
         torch.manual_seed(1)
         one.batch = one.sample()
-    assert all(torch.equal(a, b) for a, b in zip(play.batch.values(True, True), twin.batch.values(True, True)))
+    for key, value in play.batch.items(include_nested=True, leaves_only=True):
+        assert torch.equal(value, twin.batch[key]), key
 
 
 def test_unfinished_trajectories_are_dropped_after_a_restart():

@@ -160,10 +160,8 @@ def transport_losses(
     w = 1 / (K (1 - t)) is at most 1, because t <= (K - 1) / K. A net that predicts ends is aligned by -<a_x, phi> / K.
     """
     w = 1.0 / (num_steps * (1.0 - t.squeeze(-1)))
-    if prediction == "v":
-        alignment = -w * (velocity * field).sum(dim=-1)
-    else:
-        alignment = -(landing * field).sum(dim=-1) / num_steps
+    predicted, weight = (velocity, w) if prediction == "v" else (landing, 1.0 / num_steps)
+    alignment = -weight * (predicted * field).sum(dim=-1)
     consistency = w.square() * (landing - ends).square().sum(dim=-1)
     return alignment.mean(dim=-1, keepdim=True), consistency.mean(dim=-1, keepdim=True)
 

@@ -156,7 +156,7 @@ class RldtAlgorithmCfg:
     exploration_std: float = 0.15
     """Factor of the curvature in "min_extrp", or the deviation of "gaussian" noise in normalised action units.
 
-    The paper's factor is 1 at K = 8 to 32, whose last steps bend little; at K = 4 that noise is too much to grasp with."""
+    The paper's factor is 1 at K = 8 to 32, whose last steps bend little; at K = 4 such noise is too much."""
 
     from_scratch: bool = False
     """Whether learning may begin with a random policy instead of a pretrained one."""
