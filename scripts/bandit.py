@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import io
 import json
 from pathlib import Path
@@ -25,7 +26,7 @@ from flow_rl.kernels import svgd_field
 from flow_rl.utils import bandit
 
 VARIANTS = {
-    "with repulsion (T = 0.05)": {"temperature": 0.05},
+    "with repulsion (T = 0.1)": {"temperature": 0.1},
     "without repulsion (T = 0)": {"temperature": 0.0},
     "plain critic gradient (delta)": {"kernel": "delta"},
 }
@@ -42,11 +43,13 @@ def main() -> None:
     numbers, panels = {}, {}
     for name, settings in tqdm(VARIANTS.items(), desc="variants"):
         runner = bandit.make_runner(bandit.configuration(args.iterations, **settings), args.seed)
-        if "before" not in numbers:
-            numbers["before"], panels["before"] = bandit.measure(runner.alg.actor), particles(runner.alg)
+        before = copy.deepcopy(runner.alg.actor)
         with contextlib.redirect_stdout(io.StringIO()):
             runner.learn(args.iterations)
-        numbers[name], panels[name] = bandit.measure(runner.alg.actor), particles(runner.alg)
+        # What the critic will have learned shows where the first particles had to go.
+        numbers.setdefault("before", bandit.measure(before))
+        panels.setdefault("before", particles(runner.alg, before))
+        numbers[name], panels[name] = bandit.measure(runner.alg.actor), particles(runner.alg, runner.alg.actor)
     plot(panels, numbers, args.output / "bandit.png")
     (args.output / "bandit.json").write_text(json.dumps({"seed": args.seed, **numbers}, indent=2) + "\n")
     for name, values in numbers.items():
@@ -54,11 +57,11 @@ def main() -> None:
     print(f"[flow_rl] open {args.output / 'bandit.png'}")
 
 
-def particles(alg, num: int = 4096, num_arrows: int = 48) -> dict[str, torch.Tensor]:
+def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, torch.Tensor]:
     """Many actions for the density, and a few particles with the field that RLDT would move them along."""
     latent = torch.zeros(num, 1)
     with torch.no_grad():
-        ends = alg.actor.sample(latent)
+        ends = policy.sample(latent)
     few = ends[:num_arrows].unsqueeze(0)
     gradient = alg.action_gradient(torch.zeros(1, 1), few)
     return {"ends": ends, "particles": few[0], "field": svgd_field(few, few, gradient, **alg.field)[0]}
@@ -76,7 +79,11 @@ def plot(panels: dict, numbers: dict, path: Path) -> None:
         axes.quiver(*panel["particles"].T, *arrows.T, color="C3", scale=8, width=0.006)
         axes.plot(*panel["particles"].T, "o", color="C3", markersize=3)
         values = numbers[name]
-        axes.set(title=f"{name}\nreward {values['reward']:.2f}, left mode {values['left']:.0%}", xlabel="action 1")
+        axes.set(
+            title=f"{name}\nreward {values['reward']:.2f}, left mode {values['left']:.0%}",
+            xlabel="action 1",
+            xticks=(-1, 0, 1),
+        )
         axes.set_aspect("equal")
     rows[0].set_ylabel("action 2")
     figure.savefig(path, dpi=100)

@@ -39,6 +39,15 @@ def test_tensorboard(learner, make_runner, tmp_path):
     assert read_tags(tmp_path) >= TAGS
 
 
+def test_tensorboard_of_rldt(make_runner, tmp_path):
+    """Critic, field, losses and replay arrive."""
+    make_runner("rldt", log=True, num_critic_updates=16, num_actor_updates=2).learn(1)
+    names = ("critic", "q_mean", "q_spread", "target_mean", "alignment", "consistency", "reference", "bandwidth")
+    names += ("attraction_norm", "repulsion_norm", "grad_q_norm", "distance", "skipped_steps")
+    names += ("replay_trajectories", "replay_success", "max_return", "learning_rate", "critic_learning_rate")
+    assert read_tags(tmp_path) >= {"Metrics/success_rate", "Policy/mean_std", *(f"Loss/{name}" for name in names)}
+
+
 def test_wandb_offline(make_runner, tmp_path, monkeypatch):
     """The same arrives in an offline wandb run."""
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))

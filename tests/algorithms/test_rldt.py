@@ -297,7 +297,7 @@ def test_one_member_and_every_kernel(kernel, make_runner):
 
 
 @pytest.mark.gpu
-def test_an_iteration_does_not_wait_for_the_device(make_runner):
+def test_an_iteration_does_not_wait_for_the_device():
     """Collection and all updates run without a single copy to the host; the log is read afterwards."""
     env = PointMass(64, device="cuda:0")
     runner = OnPolicyRunner(env, make_cfg("rldt", **SMALL) | {"device": "cuda:0"}, device="cuda:0")
@@ -317,3 +317,28 @@ def test_an_iteration_does_not_wait_for_the_device(make_runner):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(torch.stack([entry["critic"] for entry in log if "critic" in entry])).all()
+
+
+@pytest.mark.gpu
+def test_the_sampler_can_be_captured():
+    """A CUDA graph of the K-step flow gives, replayed with other observations, what the flow gives."""
+    alg = OnPolicyRunner(PointMass(64, device="cuda:0"), make_cfg("rldt") | {"device": "cuda:0"}, device="cuda:0").alg
+    latent, noise = torch.randn(64, 2, device="cuda:0"), torch.randn(64, 4, device="cuda:0")
+    with torch.no_grad():
+        alg.actor.flow(latent, noise)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            states = alg.actor.flow(latent, noise)
+        latent.normal_()
+        graph.replay()
+        torch.testing.assert_close(states, alg.actor.flow(latent, noise))
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_compiled_with_cuda_graphs():
+    """Sampler and critic run as CUDA graphs made by torch.compile."""
+    cfg = make_cfg("rldt", **SMALL) | {"device": "cuda:0", "torch_compile_mode": "reduce-overhead"}
+    runner = OnPolicyRunner(PointMass(64, device="cuda:0"), cfg, device="cuda:0")
+    runner.learn(2)
+    assert all(torch.isfinite(value).all() for value in runner.alg.actor.state_dict().values())

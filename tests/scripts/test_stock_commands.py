@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
 from flow_rl.utils.report import read_scalar
@@ -80,6 +81,20 @@ def test_latest_goes_on_where_it_stopped(trained, pretrained):
     newest = max(trained.parent.iterdir())
     assert newest != trained
     assert "clip_param: 0.02" in (newest / "params" / "agent.yaml").read_text()
+
+
+@pytest.mark.parametrize("learner", sorted(set(learners()) - {"score_flow"}))
+def test_every_other_learner_trains(learner, pretrained):
+    """`--agent <learner>_cfg_entry_point` is all that another learner needs."""
+    few = ["agent.algorithm.num_critic_updates=16", "agent.algorithm.critic_warmup=0"] if learner == "rldt" else []
+    run = isaaclab(
+        pretrained.parent,
+        *["train", "--rl_library", "rsl_rl", *TASK, "--agent", f"{learner}_cfg_entry_point", "--num_envs", "4"],
+        *["--checkpoint", str(pretrained), "--max_iterations", "1", "physics=newton_mjwarp", *SMALL, *few],
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    checkpoint = next((pretrained.parent / "logs" / "rsl_rl" / learner).glob("*/model_0.pt"))
+    assert load_checkpoint(checkpoint, "cpu")["flow_rl"]["learner"] == learner
 
 
 def test_play_films_and_exports(trained, pretrained):

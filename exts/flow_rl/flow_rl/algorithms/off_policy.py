@@ -165,10 +165,9 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         return log
 
     def compile(self, mode: str) -> None:
-        """Compile the sampler, the critic's loss and the velocity net; in "reduce-overhead" mode as CUDA graphs."""
+        """Compile the K-step sampler and the critic's loss; in "reduce-overhead" mode they become CUDA graphs."""
         self.flow = torch.compile(self.flow, mode=mode)
         self.critic_loss = torch.compile(self.critic_loss, mode=mode)
-        self.actor.velocity.compile(mode=mode)
 
     """
     Critic.

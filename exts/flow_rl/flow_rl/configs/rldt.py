@@ -141,11 +141,13 @@ class RldtAlgorithmCfg:
     backend: Literal["auto", "torch", "warp"] = "auto"
     """Implementation of the field."""
 
-    consistency_coef: float = 0.5
-    """Weight c of straightness: landing points shall be where the particle ends."""
+    consistency_coef: float = 0.1
+    """Weight c of straightness: landing points shall be where the particle ends; the paper's is 0.5."""
 
-    reference_coef: float = 0.2
-    """Weight b of the distance from the velocity at the beginning of the iteration."""
+    reference_coef: float = 0.04
+    """Weight b of the distance from the velocity at the beginning of the iteration; the paper's is 0.2.
+
+    Both oppose the field, whose length the kernel and 1 / P set: smaller weights are larger steps, for short runs."""
 
     exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
     """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
@@ -172,7 +174,7 @@ class RldtRunnerCfg(RslRlOnPolicyRunnerCfg):
     num_steps_per_env: int = 30
     """Decisions (chunks) per environment and iteration."""
 
-    max_iterations: int = 40
+    max_iterations: int = 30
     """Iterations; also the length of all schedules."""
 
     init_at_random_ep_len: bool = False

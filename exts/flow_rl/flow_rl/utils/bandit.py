@@ -81,10 +81,12 @@ def configuration(num_iterations: int, **algorithm) -> dict:
 
     cfg = RldtRunnerCfg(device="cpu", num_steps_per_env=4, max_iterations=num_iterations)
     cfg.actor.horizon, cfg.actor.num_flow_steps, cfg.actor.hidden_dims = 1, 8, [64, 64, 64]
+    cfg.actor.intermediate_clip = None  # a bound would cut the pictured density square
     cfg.critic.hidden_dims = [64, 64]
     settings = {"from_scratch": True, "gamma": 0.0, "window": 1, "critic_warmup": 10, "num_particles": 16}
     settings |= {"num_critic_updates": 64, "critic_learning_rate": 3e-3, "final_critic_learning_rate": 1e-3}
     settings |= {"actor_batch_size": 16, "learning_rate": 4e-4, "final_learning_rate": 1e-4}
+    settings |= {"consistency_coef": 0.5, "reference_coef": 0.2}
     # The temperature is that of the density exp(Q / T) to which the field leads.
     settings |= {"normalization": "none", "exploration": "gaussian", "exploration_std": 0.15}
     for name, value in (settings | algorithm).items():
