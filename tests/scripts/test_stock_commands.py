@@ -58,7 +58,7 @@ def trained(pretrained) -> Path:
         *["--max_iterations", "2", "physics=newton_mjwarp", *SMALL],
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    return next((pretrained.parent / "logs" / "rsl_rl").glob("*/*/"))
+    return next((pretrained.parent / "logs" / "rsl_rl").glob("score_flow/*/"))
 
 
 def test_train_logs_and_saves(trained):

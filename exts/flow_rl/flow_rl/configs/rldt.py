@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-
 from isaaclab.utils import configclass
-from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg
+from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
-from .flow_policy import FlowPolicyCfg
+from .base import FlowAlgorithmBaseCfg, FlowRunnerBaseCfg
 
 
 @configclass
@@ -39,14 +37,11 @@ class QEnsembleCfg(RslRlMLPModelCfg):
 
 
 @configclass
-class RldtAlgorithmCfg:
+class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
     """Settings of :class:`flow_rl.algorithms.rldt.Rldt`; numbers follow the paper's code unless noted."""
 
     class_name: str = "flow_rl.algorithms.rldt:Rldt"
     """Implementation."""
-
-    gamma: float = 0.99
-    """Discount per decision, i.e. once per chunk, in [0, 1]."""
 
     lam: float = 0.5
     """Weight of longer returns in TD(lambda), in [0, 1]."""
@@ -117,9 +112,6 @@ class RldtAlgorithmCfg:
     warmup_steps: int = 32
     """Steps of the policy over which its learning rate rises from zero."""
 
-    weight_decay: float = 0.0
-    """Decoupled weight decay of AdamW."""
-
     max_grad_norm: float | None = None
     """Bound on the gradient norm, for the actor's and the critic's parameters each; None for no bound."""
 
@@ -160,40 +152,16 @@ class RldtAlgorithmCfg:
 
     The paper's factor is 1 at K = 8 to 32, whose last steps bend little; at K = 4 such noise is too much."""
 
-    from_scratch: bool = False
-    """Whether learning may begin with a random policy instead of a pretrained one."""
-
 
 @configclass
-class RldtRunnerCfg(RslRlOnPolicyRunnerCfg):
+class RldtRunnerCfg(FlowRunnerBaseCfg):
     """Fine-tuning by RLDT with the stock runner. The pretrained policy is given as `--checkpoint`."""
-
-    device: str = "cuda:0" if torch.cuda.is_available() else "cpu"
-    """Where learning happens."""
-
-    num_steps_per_env: int = 30
-    """Decisions (chunks) per environment and iteration."""
 
     max_iterations: int = 30
     """Iterations; also the length of all schedules."""
 
-    init_at_random_ep_len: bool = False
-    """Whether the first episodes begin at random ages. It would report some of them as failed by their time limit."""
-
-    save_interval: int = 20
-    """Iterations between checkpoints."""
-
     experiment_name: str = "rldt"
     """Folder of the runs under logs/rsl_rl."""
-
-    wandb_project: str = "flow_rl"
-    """Project of `--logger wandb`."""
-
-    obs_groups: dict[str, list[str]] = {"actor": ["policy"], "critic": ["policy"]}
-    """Observation groups that actor and critic see; the critic's may be privileged."""
-
-    actor: FlowPolicyCfg = FlowPolicyCfg()
-    """The policy; its networks must be those of the pretrained one."""
 
     critic: QEnsembleCfg = QEnsembleCfg()
     """Action values."""

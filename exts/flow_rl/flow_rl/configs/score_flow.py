@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-
 from isaaclab.utils import configclass
-from isaaclab_rl.rsl_rl import RslRlMLPModelCfg, RslRlOnPolicyRunnerCfg
+from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
-from .flow_policy import FlowPolicyCfg
+from .base import FlowAlgorithmBaseCfg, FlowRunnerBaseCfg
 
 
 @configclass
-class ScoreFlowAlgorithmCfg:
+class ScoreFlowAlgorithmCfg(FlowAlgorithmBaseCfg):
     """Settings of :class:`flow_rl.algorithms.score_flow.ScoreFlow`; numbers follow the paper's code unless noted.
 
     Its runs take 10 to 80 million control steps; the rates here are larger, for about half a million.
@@ -31,38 +29,8 @@ class ScoreFlowAlgorithmCfg:
     num_mini_batches: int = 4
     """Mini-batches per pass."""
 
-    learning_rate: float = 1.0e-4
-    """Learning rate of policy, score coefficient and noise at the start."""
-
-    final_learning_rate: float = 5.0e-5
-    """The same at the last iteration; a half cosine leads there."""
-
-    critic_learning_rate: float = 6.5e-4
-    """Learning rate of the critic at the start."""
-
-    final_critic_learning_rate: float = 3.0e-4
-    """The same at the last iteration."""
-
-    weight_decay: float = 0.0
-    """Decoupled weight decay of AdamW."""
-
-    max_grad_norm: float | None = 1.0
-    """Bound on the gradient norm, for the actor's and the critic's parameters each; None for no bound."""
-
-    critic_warmup: int = 0
-    """Iterations in which only the critic learns."""
-
-    gamma: float = 0.99
-    """Discount per decision, i.e. once per chunk, in [0, 1]."""
-
-    lam: float = 0.95
-    """Weight of longer estimates in generalised advantages, in [0, 1]."""
-
     scale_rewards: bool = True
     """Whether rewards are divided by the running deviation of the discounted return."""
-
-    time_limit_is_terminal: bool = False
-    """Whether a time limit counts as a failure; otherwise the value of the last observation follows it."""
 
     clip_param: float = 0.01
     """Half-width of the trust region of the likelihood ratio; log-likelihoods are averages over the chain."""
@@ -106,40 +74,16 @@ class ScoreFlowAlgorithmCfg:
     bc_coef: float = 0.0
     """Weight of the pull towards the policy that fine-tuning began with; 0 leaves it out."""
 
-    from_scratch: bool = False
-    """Whether learning may begin with a random policy instead of a pretrained one."""
-
 
 @configclass
-class ScoreFlowRunnerCfg(RslRlOnPolicyRunnerCfg):
+class ScoreFlowRunnerCfg(FlowRunnerBaseCfg):
     """Fine-tuning by ScoRe-Flow with the stock runner. The pretrained policy is given as `--checkpoint`."""
-
-    device: str = "cuda:0" if torch.cuda.is_available() else "cpu"
-    """Where learning happens."""
-
-    num_steps_per_env: int = 30
-    """Decisions (chunks) per environment and iteration."""
 
     max_iterations: int = 100
     """Iterations; also the length of all schedules."""
 
-    init_at_random_ep_len: bool = False
-    """Whether the first episodes begin at random ages. It would report some of them as failed by their time limit."""
-
-    save_interval: int = 20
-    """Iterations between checkpoints."""
-
     experiment_name: str = "score_flow"
     """Folder of the runs under logs/rsl_rl."""
-
-    wandb_project: str = "flow_rl"
-    """Project of `--logger wandb`."""
-
-    obs_groups: dict[str, list[str]] = {"actor": ["policy"], "critic": ["policy"]}
-    """Observation groups that actor and critic see."""
-
-    actor: FlowPolicyCfg = FlowPolicyCfg()
-    """The policy; its networks must be those of the pretrained one."""
 
     critic: RslRlMLPModelCfg = RslRlMLPModelCfg(hidden_dims=[256, 256, 256], activation="mish", obs_normalization=True)
     """State values."""
