@@ -7,12 +7,13 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 import torch
+from rsl_rl.utils import resolve_callable
 
 
-def _learn(rank: int, folder: str) -> None:
+def _learn(rank: int, folder: str, learner: str, settings: dict) -> None:
     """One rank: its own environments and seed; leaves its state in a file."""
-    from flow_rl.algorithms.score_flow import ScoreFlow
     from tests.algorithms.conftest import make_cfg
     from tests.point_mass import PointMass
 
@@ -21,9 +22,9 @@ def _learn(rank: int, folder: str) -> None:
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
     torch.manual_seed(rank)
     env = PointMass(16 + 8 * rank)
-    cfg = make_cfg(target_kl=0.5) | {"multi_gpu": {"global_rank": rank, "local_rank": rank, "world_size": 2}}
+    cfg = make_cfg(learner, **settings) | {"multi_gpu": {"global_rank": rank, "local_rank": rank, "world_size": 2}}
     obs = env.get_observations()
-    alg = ScoreFlow.construct_algorithm(obs, env, cfg, "cpu")
+    alg = resolve_callable(cfg["algorithm"]["class_name"]).construct_algorithm(obs, env, cfg, "cpu")
     alg.train_mode()
     alg.broadcast_parameters()
     for _ in range(2):
@@ -37,17 +38,28 @@ def _learn(rank: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_ranks_keep_parameters_and_statistics_equal():
-    """After two iterations on different data, parameters, critic normaliser, reward scale and optimiser agree."""
+@pytest.mark.parametrize(
+    ("learner", "settings"),
+    [
+        ("score_flow", {"target_kl": 0.5}),
+        ("rldt", {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8}),
+    ],
+)
+def test_ranks_keep_parameters_and_statistics_equal(learner, settings):
+    """After two iterations on different data, parameters, statistics and optimiser agree; the replays are their own."""
     with tempfile.TemporaryDirectory() as folder:
         # Forked, because importing everything anew in two processes takes longer than all other tests together.
-        torch.multiprocessing.start_processes(_learn, args=(folder,), nprocs=2, start_method="fork")
+        arguments = (folder, learner, settings)
+        torch.multiprocessing.start_processes(_learn, args=arguments, nprocs=2, start_method="fork")
         first, second = (torch.load(Path(folder) / f"rank_{rank}.pt", weights_only=True) for rank in range(2))
     assert not torch.equal(first["obs"][:16], second["obs"][:16])
-    for name in ("actor", "critic", "noise_predictor", "score_coefficient", "reward_scaler"):
+    names = {key.removesuffix("_state_dict") for key in first if key.endswith("_state_dict")}
+    assert {"actor", "critic"} < names
+    for name in names - {"replay", "optimizer"}:
         for key, value in first[f"{name}_state_dict"].items():
             if (name, key) != ("reward_scaler", "returns"):
                 assert torch.equal(value, second[f"{name}_state_dict"][key]), (name, key)
-    assert first["reward_scaler_state_dict"]["moments"][0] == 2 * 6 * (16 + 24)
+    if learner == "score_flow":
+        assert first["reward_scaler_state_dict"]["moments"][0] == 2 * 6 * (16 + 24)
     for index, state in first["optimizer_state_dict"]["state"].items():
         assert torch.equal(state["exp_avg"], second["optimizer_state_dict"]["state"][index]["exp_avg"])
