@@ -69,7 +69,7 @@ def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, t
 
 def plot(panels: dict, numbers: dict, path: Path) -> None:
     """One panel each: density in grey, contours of the reward, particles, and the field's direction."""
-    figure, rows = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.3), sharey=True, layout="constrained")
+    figure, rows = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.8), sharey=True)
     axis = torch.linspace(-1.0, 1.0, 81)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
     for axes, (name, panel) in zip(rows, panels.items(), strict=True):
@@ -86,7 +86,7 @@ def plot(panels: dict, numbers: dict, path: Path) -> None:
         )
         axes.set_aspect("equal")
     rows[0].set_ylabel("action 2")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=90, bbox_inches="tight")
     plt.close(figure)
 
 
