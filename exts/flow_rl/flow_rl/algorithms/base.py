@@ -279,13 +279,19 @@ class FlowAlgorithm(ABC):
         groups = [group["params"] for group in self.optimizer.param_groups]
         if self.world_size > 1:
             reduce_gradients_in_buckets(chain(*groups), self.world_size, bucket_mb=25)
-        limit = float("inf") if self.max_grad_norm is None else self.max_grad_norm
-        norms = [nn.utils.clip_grad_norm_(group, limit).to(self.device) for group in groups]
+        norms = [self._clip(group) for group in groups]
         # The norms are those of all ranks together, so that all leave out the same steps.
         self.optimizer.found_inf = (~torch.stack(norms).isfinite().all()).float()
         self.optimizer.step()
         self.skipped_steps += self.optimizer.found_inf
         return {"grad_norm_actor": norms[0], "grad_norm_critic": norms[1]}
+
+    def _clip(self, parameters: list[nn.Parameter]) -> torch.Tensor:
+        """Bound the norm of the gradients and return what it was; 0 where there are none."""
+        if all(parameter.grad is None for parameter in parameters):
+            return torch.zeros((), device=self.device)  # the stock function's zero would come from the host
+        limit = float("inf") if self.max_grad_norm is None else self.max_grad_norm
+        return nn.utils.clip_grad_norm_(parameters, limit)
 
     def _apply_schedules(self) -> None:
         for group, (start, end) in zip(self.optimizer.param_groups, self.rates, strict=True):
