@@ -14,7 +14,7 @@ from .path import (
     velocity_to_score,
     velocity_to_target,
 )
-from .sampler import euler, euler_states
+from .sampler import euler_states
 from .schedules import cosine, hold_then_cosine
 from .times import TimeLaw, sample_times, time_grid
 
@@ -24,7 +24,6 @@ __all__ = [
     "FlowChain",
     "TimeLaw",
     "cosine",
-    "euler",
     "euler_states",
     "hold_then_cosine",
     "interpolate",

@@ -31,14 +31,3 @@ def euler_states(
         x = states[-1] + velocity(states[-1], t) / num_steps
         states.append(x if clip is None else x.clamp(-clip, clip))
     return torch.stack(states)
-
-
-def euler(
-    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    noise: torch.Tensor,
-    num_steps: int,
-    *,
-    clip: float | None = None,
-) -> torch.Tensor:
-    """Last state of :func:`euler_states`, shape (B, D)."""
-    return euler_states(velocity, noise, num_steps, clip=clip)[-1]

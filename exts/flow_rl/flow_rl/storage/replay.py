@@ -149,7 +149,7 @@ class TrajectoryReplay(nn.Module):
         Returns:
             Batch size (S, num), or (1, num) without `split`: `obs` (window + 1 steps), `action`, `reward`,
             `terminated`, `truncated`, and `valid`, which is false for places of the window outside the trajectory.
-            `place` is that of the trajectory in the ring; its remainder by S is the subset.
+            A trajectory belongs to the subset that is the remainder by S of its place in the ring.
 
         Args:
             num: Number of windows from each subset.
@@ -176,7 +176,6 @@ class TrajectoryReplay(nn.Module):
                 "terminated": (last & ~truncated)[..., :-1],
                 "truncated": (last & truncated)[..., :-1],
                 "valid": valid[..., :-1],
-                "place": place,
             },
             batch_size=place.shape,
         )
