@@ -13,6 +13,8 @@ import torch
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import axis_angle_from_quat, quat_conjugate, quat_mul, quat_unique
 
+from flow_rl_tasks.mdp import Rot6dPoseAction
+
 
 class PoseExpert(ABC):
     """Expert that commands the pose of the tool and the gripper, for all environments at once.
@@ -100,7 +102,9 @@ class PoseExpert(ABC):
         return torch.randn(*size, device=self.device, generator=self._generator)
 
     def _pose_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
-        """Arm action that leads to a pose, before clamping, shape (E, 6) relative or (E, 7) absolute."""
+        """Arm action that leads to a pose, before clamping: (E, 6) relative, (E, 7) absolute, (E, 9) with 6-D rotation."""
+        if isinstance(self.arm, Rot6dPoseAction):
+            return self.arm.raw_action(pos, quat)
         if self.arm.cfg.controller.use_relative_mode:
             tool_pos, tool_quat = self.tool_pose()
             turn = axis_angle_from_quat(quat_unique(quat_mul(quat, quat_conjugate(tool_quat))))

@@ -13,7 +13,13 @@ DEFAULT_LEARNER = "score_flow"
 """Learner behind ``rsl_rl_cfg_entry_point``, that is, without ``--agent``."""
 
 
-def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents: dict[str, str] | None = None) -> None:
+def register_task(
+    task_id: str,
+    env_cfg: str,
+    expert: str | None = None,
+    agents: dict[str, str] | None = None,
+    env: str = "flow_rl_tasks.manipulation_env:ManipulationEnv",
+) -> None:
     """Register a manager-based task with Gymnasium.
 
     Each learner found in :mod:`flow_rl.configs` is registered as ``<learner>_cfg_entry_point``, so that
@@ -24,6 +30,7 @@ def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents:
         env_cfg: ``"module:Class"`` of the environment configuration.
         expert: ``"module:Class"`` of the scripted expert, if there is one.
         agents: ``"module:Class"`` per learner name, instead of or in addition to the learners' own configurations.
+        env: ``"module:Class"`` of the environment.
     """
     entry_points = {**learners(), **(agents or {})}
     kwargs = {f"{name}_cfg_entry_point": entry_point for name, entry_point in entry_points.items()}
@@ -34,7 +41,7 @@ def register_task(task_id: str, env_cfg: str, expert: str | None = None, agents:
         kwargs["expert_entry_point"] = expert
     gym.register(
         id=task_id,
-        entry_point="flow_rl_tasks.manipulation_env:ManipulationEnv",
+        entry_point=env,
         disable_env_checker=True,
         kwargs={"env_cfg_entry_point": env_cfg, **kwargs},
     )

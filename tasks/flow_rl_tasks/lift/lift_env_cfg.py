@@ -7,20 +7,18 @@ import math
 
 import isaaclab.envs.mdp as base_mdp
 import isaaclab.sim as sim_utils
-from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
-from isaaclab.controllers import DifferentialIKControllerCfg
+from isaaclab.assets import RigidObjectCfg
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
 from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg, SceneEntityCfg
 from isaaclab.managers import TerminationTermCfg as DoneTerm
-from isaaclab.scene import InteractiveSceneCfg
-from isaaclab.sensors import CameraCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
 from isaaclab_tasks.utils import PresetCfg
 
-from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
+from flow_rl_assets.franka import COLLISION_PROPS, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from flow_rl_tasks import mdp
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
 
 CUBE_SIZE = 0.05
 """Edge of the cube [m]."""
@@ -28,25 +26,9 @@ CUBE_SIZE = 0.05
 LIFT_HEIGHT = 0.1
 """Height of the cube above its rest at which the task is solved [m]."""
 
-HAND = SceneEntityCfg("robot", body_names=HAND_BODY)
-
-
 @configclass
-class LiftSceneCfg(InteractiveSceneCfg):
-    """Franka Panda behind a table (top at z = 0) with a cube."""
-
-    robot: ArticulationCfg = replace(FRANKA_CFG, prim_path="{ENV_REGEX_NS}/Robot")
-
-    table: AssetBaseCfg = AssetBaseCfg(
-        prim_path="{ENV_REGEX_NS}/Table",
-        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.3, 0.0, -0.025)),
-        spawn=sim_utils.CuboidCfg(
-            size=(1.0, 1.0, 0.05),
-            collision_props=COLLISION_PROPS,
-            physics_material=GRIP_MATERIAL,
-            visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.55, 0.45, 0.35)),
-        ),
-    )
+class LiftSceneCfg(TabletopSceneCfg):
+    """Franka Panda behind a table with a cube."""
 
     object: RigidObjectCfg = RigidObjectCfg(
         prim_path="{ENV_REGEX_NS}/Object",
@@ -61,38 +43,20 @@ class LiftSceneCfg(InteractiveSceneCfg):
         ),
     )
 
-    # Seen only: a cube that leaves the table ends the episode before it would land.
-    ground: AssetBaseCfg = AssetBaseCfg(
-        prim_path="/World/Ground",
-        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.8)),
-        spawn=sim_utils.CuboidCfg(
-            size=(24.0, 24.0, 0.1), visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.35, 0.37, 0.40))
-        ),
-    )
-
-    light: AssetBaseCfg = AssetBaseCfg(
-        prim_path="/World/Light", spawn=sim_utils.DomeLightCfg(color=(0.9, 0.9, 0.9), intensity=2000.0)
-    )
-
-    camera: CameraCfg | None = None
-    """Camera that looks at the scene from the front; see :meth:`LiftEnvCfg.set_camera`."""
-
 
 ARM_RELATIVE = DifferentialInverseKinematicsActionCfg(
     asset_name="robot",
-    joint_names=["panda_joint[1-7]"],
+    joint_names=[ARM_JOINTS],
     body_name=HAND_BODY,
     body_offset=DifferentialInverseKinematicsActionCfg.OffsetCfg(pos=TCP_OFFSET),
-    controller=DifferentialIKControllerCfg(
-        command_type="pose", use_relative_mode=True, ik_method="dls", ik_params={"lambda_val": 0.01}
-    ),
+    controller=pose_controller(use_relative_mode=True),
     scale=(0.05, 0.05, 0.05, 0.3, 0.3, 0.3),
 )
 """Change of the tool's pose per control tick: at most 5 cm and 0.3 rad per axis, actions in [-1, 1]."""
 
 ARM_ABSOLUTE = replace(
     ARM_RELATIVE,
-    controller=replace(ARM_RELATIVE.controller, use_relative_mode=False),
+    controller=pose_controller(use_relative_mode=False),
     # Positions are centred in the workspace and divided by its half-widths; quaternions are (x, y, z, w).
     scale=(0.3, 0.4, 0.25, 1.0, 1.0, 1.0, 1.0),
     offset=(0.5, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0),
@@ -114,12 +78,7 @@ class LiftActionTermsCfg:
     """Terms of one action, A = 7 with relative poses: arm pose (6), gripper (1)."""
 
     arm: ArmActionCfg = ArmActionCfg()
-    gripper: BinaryJointPositionActionCfg = BinaryJointPositionActionCfg(
-        asset_name="robot",
-        joint_names=["panda_finger_joint[12]"],
-        open_command_expr={"panda_finger_joint[12]": 0.04},
-        close_command_expr={"panda_finger_joint[12]": 0.0},
-    )
+    gripper: BinaryJointPositionActionCfg = GRIPPER
 
 
 @configclass
@@ -139,9 +98,7 @@ class LiftObservationsCfg:
 
         eef_pos = ObservationTermCfg(func=mdp.body_frame_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
         eef_quat = ObservationTermCfg(func=mdp.body_frame_quat, params={"robot_cfg": HAND})
-        gripper_qpos = ObservationTermCfg(
-            func=mdp.joint_pos, params={"robot_cfg": SceneEntityCfg("robot", joint_names="panda_finger_joint[12]")}
-        )
+        gripper_qpos = ObservationTermCfg(func=mdp.joint_pos, params={"robot_cfg": FINGERS})
         object_pos = ObservationTermCfg(func=mdp.object_pos)
         object_quat = ObservationTermCfg(func=mdp.object_quat)
         eef_to_object = ObservationTermCfg(func=mdp.object_rel_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
@@ -150,27 +107,9 @@ class LiftObservationsCfg:
 
 
 @configclass
-class LiftEventsCfg:
+class LiftEventsCfg(RobotEventsCfg):
     """Randomisation at resets."""
 
-    reset_arm = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={
-            "asset_cfg": SceneEntityCfg("robot", joint_names="panda_joint[1-7]"),
-            "position_range": (-0.03, 0.03),
-            "velocity_range": (0.0, 0.0),
-        },
-    )
-    reset_gripper = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={
-            "asset_cfg": SceneEntityCfg("robot", joint_names="panda_finger_joint[12]"),
-            "position_range": (0.0, 0.0),
-            "velocity_range": (0.0, 0.0),
-        },
-    )
     reset_object = EventTermCfg(
         func=base_mdp.reset_root_state_uniform,
         mode="reset",

@@ -4,25 +4,51 @@
 """Terms shared by the tasks of flow_rl."""
 
 from .actions import ChunkAction, ticks_per_action
-from .actions_cfg import ChunkActionCfg
+from .actions_cfg import ChunkActionCfg, Rot6dPoseActionCfg
+from .assembly import Assembly
+from .events import reset_objects_uniform
 from .latch import Latch
-from .observations import body_frame_pos, body_frame_quat, joint_pos, object_pos, object_quat, object_rel_pos
-from .rewards import term_reward
-from .terminations import dropped, lifted, non_finite
+from .observations import (
+    body_frame_pos,
+    body_frame_quat,
+    body_frame_vel,
+    body_rot6d,
+    gripper_width,
+    joint_pos,
+    object_pos,
+    object_poses,
+    object_quat,
+    object_rel_pos,
+)
+from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
+from .rewards import newly_made, term_reward
+from .terminations import assembled, dropped, lifted, non_finite
 
 __all__ = [
+    "Assembly",
     "ChunkAction",
     "ChunkActionCfg",
     "Latch",
+    "Rot6dPoseAction",
+    "Rot6dPoseActionCfg",
+    "assembled",
     "body_frame_pos",
     "body_frame_quat",
+    "body_frame_vel",
+    "body_rot6d",
     "dropped",
+    "gripper_width",
     "joint_pos",
     "lifted",
+    "newly_made",
     "non_finite",
     "object_pos",
+    "object_poses",
     "object_quat",
     "object_rel_pos",
+    "quat_from_rot6d",
+    "reset_objects_uniform",
+    "step_towards",
     "term_reward",
     "ticks_per_action",
 ]

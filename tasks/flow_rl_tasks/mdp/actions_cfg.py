@@ -1,10 +1,11 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Configuration of chunked actions."""
+"""Configuration of chunked actions and of pose actions."""
 
 from dataclasses import MISSING
 
+from isaaclab.envs.mdp import DifferentialInverseKinematicsActionCfg
 from isaaclab.managers import ActionTermCfg
 from isaaclab.utils import configclass
 
@@ -23,3 +24,19 @@ class ChunkActionCfg(ActionTermCfg):
 
     limit: float | None = 1.0
     """Raw actions are clamped to [-limit, limit]; None leaves them alone."""
+
+
+@configclass
+class Rot6dPoseActionCfg(DifferentialInverseKinematicsActionCfg):
+    """Lead the tool to a pose whose orientation is given by two columns of its rotation matrix; 9 numbers."""
+
+    class_type = "{DIR}.pose_action:Rot6dPoseAction"
+
+    max_step: float = 0.05
+    """Greatest shift per control tick [m]."""
+
+    max_turn: float = 0.3
+    """Greatest turn per control tick [rad]."""
+
+    posture_gain: float = 0.2
+    """Share of the way to the arm's initial posture that redundant joints go per control tick."""

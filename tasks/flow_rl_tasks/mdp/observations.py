@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from isaaclab.managers import SceneEntityCfg
-from isaaclab.utils.math import quat_apply
+from isaaclab.utils.math import matrix_from_quat, quat_apply
 
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
@@ -46,6 +46,26 @@ def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Te
     return finite(canonical_quat(quat, 0))
 
 
+def body_rot6d(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
+    """Orientation of a body as the first two columns of its rotation matrix, shape (E, 6)."""
+    matrix = matrix_from_quat(env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1))
+    return finite(torch.cat((matrix[:, :, 0], matrix[:, :, 1]), dim=1))
+
+
+def body_frame_vel(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
+    """Linear velocity [m/s] of a point fixed to a body, and the body's angular velocity [rad/s], shape (E, 6)."""
+    data = env.scene[robot_cfg.name].data
+    velocity = data.body_link_vel_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    arm = _body_point_w(env, robot_cfg, offset) - data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    linear = velocity[:, :3] + torch.linalg.cross(velocity[:, 3:], arm)
+    return finite(torch.cat((linear, velocity[:, 3:]), dim=1))
+
+
+def gripper_width(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
+    """Distance between the two fingers [m], the sum of their joints, shape (E, 1)."""
+    return joint_pos(env, robot_cfg).sum(dim=1, keepdim=True)
+
+
 def joint_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
     """Joint positions [rad or m], shape (E, J)."""
     return finite(env.scene[robot_cfg.name].data.joint_pos.torch[:, robot_cfg.joint_ids])
@@ -59,6 +79,12 @@ def object_pos(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> tor
 def object_quat(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
     """Orientation (x, y, z, w) of an object, shape (E, 4), with w positive."""
     return finite(canonical_quat(env.scene[object_cfg.name].data.root_quat_w.torch, 3))
+
+
+def object_poses(env: ManagerBasedEnv, names: list[str]) -> torch.Tensor:
+    """Positions [m] and orientations (x, y, z, w) of objects, one after the other, shape (E, 7 * len(names))."""
+    objects = [SceneEntityCfg(name) for name in names]
+    return torch.cat([term(env, cfg) for cfg in objects for term in (object_pos, object_quat)], dim=1)
 
 
 def object_rel_pos(

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+
+from isaaclab.managers import ManagerTermBase, RewardTermCfg
+from isaaclab.utils import index_fill_
 
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedRLEnv
@@ -19,3 +23,25 @@ def term_reward(env: ManagerBasedRLEnv, term: str = "success") -> torch.Tensor:
     Divided by the step's duration, by which the reward manager multiplies: with weight 1 the reward is exactly 1.
     """
     return env.termination_manager.get_term(term).float() / env.step_dt
+
+
+class newly_made(ManagerTermBase):
+    """Number of joints made for the first time in the episode since the last step, shape (E,).
+
+    A joint that comes apart and is made again earns nothing. Divided by the step's duration like :func:`term_reward`.
+    """
+
+    def __init__(self, cfg: RewardTermCfg, env: ManagerBasedRLEnv):
+        super().__init__(cfg, env)
+        self._rewarded = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
+
+    def __call__(self, env: ManagerBasedRLEnv) -> torch.Tensor:
+        """Reward of this step, shape (E,)."""
+        most_made = env.assembly.most_made
+        reward = (most_made - self._rewarded).float() / env.step_dt
+        self._rewarded.copy_(most_made)
+        return reward
+
+    def reset(self, env_ids: Sequence[int] | torch.Tensor | None = None) -> None:
+        """Begin new episodes."""
+        index_fill_(self._rewarded, env_ids, 0)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,23 +24,24 @@ def lifted(env: ManagerBasedRLEnv, height: float, object_cfg: SceneEntityCfg = O
     return env.scene[object_cfg.name].data.root_pos_w.torch[:, 2] - env.scene.env_origins[:, 2] > height
 
 
-def dropped(env: ManagerBasedRLEnv, height: float, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
-    """Whether the centre of an object is below a height [m], as after falling off the table, shape (E,)."""
-    return env.scene[object_cfg.name].data.root_pos_w.torch[:, 2] - env.scene.env_origins[:, 2] < height
+def dropped(env: ManagerBasedRLEnv, height: float, objects: Sequence[str] = ("object",)) -> torch.Tensor:
+    """Whether the centre of any object is below a height [m], as after falling off the table, shape (E,)."""
+    heights = torch.stack([env.scene[name].data.root_pos_w.torch[:, 2] for name in objects], dim=1)
+    return (heights - env.scene.env_origins[:, 2:] < height).any(dim=1)
 
 
 def non_finite(
-    env: ManagerBasedRLEnv, robot_cfg: SceneEntityCfg = ROBOT, object_cfg: SceneEntityCfg = OBJECT
+    env: ManagerBasedRLEnv, robot_cfg: SceneEntityCfg = ROBOT, objects: Sequence[str] = ("object",)
 ) -> torch.Tensor:
     """Whether the state of the robot or of an object contains NaN or infinity, shape (E,)."""
-    robot, rigid_object = env.scene[robot_cfg.name].data, env.scene[object_cfg.name].data
-    state = torch.cat(
-        (
-            robot.joint_pos.torch,
-            robot.joint_vel.torch,
-            rigid_object.root_link_pose_w.torch,
-            rigid_object.root_com_vel_w.torch,
-        ),
-        dim=1,
-    )
-    return ~torch.isfinite(state).all(dim=1)
+    robot = env.scene[robot_cfg.name].data
+    state = [robot.joint_pos.torch, robot.joint_vel.torch]
+    for name in objects:
+        data = env.scene[name].data
+        state += [data.root_link_pose_w.torch, data.root_com_vel_w.torch]
+    return ~torch.isfinite(torch.cat(state, dim=1)).all(dim=1)
+
+
+def assembled(env: ManagerBasedRLEnv) -> torch.Tensor:
+    """Whether all joints of the furniture are made, shape (E,)."""
+    return env.assembly.complete()

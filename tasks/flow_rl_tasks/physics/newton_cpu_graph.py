@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import warp as wp
 
+from isaaclab.assets import RigidObject
 from isaaclab.physics import PhysicsManager
 from isaaclab_newton.physics.mjwarp_manager import NewtonMJWarpManager
+
+from .body_forces import BodyForceCallback, body_index
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,12 @@ class NewtonMJWarpCpuGraphManager(NewtonMJWarpManager):
 
     _cpu_graph: ClassVar[wp.Graph | None] = None
     _cpu_graph_warm: ClassVar[bool] = False
+
+    @classmethod
+    def register_body_forces(cls, objects: Sequence[RigidObject], callback: BodyForceCallback) -> wp.array:
+        """Apply forces at every substep, see :mod:`flow_rl_tasks.physics.body_forces`; before the first step."""
+        cls.register_state_force_callback(lambda state: callback(state.body_q, state.body_qd, state.body_f))
+        return body_index(objects, cls.backend.model.body_label, PhysicsManager._device)
 
     @classmethod
     def _invalidate_graph(cls) -> None:

@@ -5,11 +5,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import warp as wp
 
+import isaaclab_ov.tensor_types as TT
+from isaaclab.assets import RigidObject
 from isaaclab.physics import PhysicsManager
 from isaaclab.sim import SimulationContext
 from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager
+from isaaclab_ov.sim.views.ovphysx_view import OvPhysxView
+
+from .body_forces import BodyForceCallback, body_index, body_paths
+
+
+@wp.kernel
+def pack_wrenches(
+    pose: wp.array(dtype=wp.transform),
+    com: wp.array(dtype=wp.transform),
+    force: wp.array(dtype=wp.spatial_vector),
+    wrench: wp.array2d(dtype=float),
+):
+    """Write forces and torques at centres of mass as PhysX wants them: force, torque, point of attack."""
+    body = wp.tid()
+    point = wp.transform_point(pose[body], wp.transform_get_translation(com[body]))
+    for i in range(6):
+        wrench[body, i] = force[body][i]
+    for i in range(3):
+        wrench[body, 6 + i] = point[i]
+
+
+class BodyForces:
+    """Forces on some bodies, computed from their state and handed to PhysX for one substep."""
+
+    def __init__(self, physx, objects: Sequence[RigidObject], callback: BodyForceCallback, device: str):
+        self.callback = callback
+        paths = [path for paths in body_paths(objects) for path in paths]
+        self.view = OvPhysxView(physx, prim_paths=paths, device=device, eager=True, tensor_types=[TT.RIGID_BODY_POSE])
+        count = self.view.count
+        self.index = body_index(objects, self.view.prim_paths, device)
+        self.pose = wp.zeros(count, dtype=wp.transform, device=device)
+        self.velocity = wp.zeros(count, dtype=wp.spatial_vector, device=device)
+        self.force = wp.zeros(count, dtype=wp.spatial_vector, device=device)
+        self.wrench = wp.zeros((count, 9), dtype=float, device=device)
+        com = wp.zeros(count, dtype=wp.transform, device="cpu")
+        self.view.read_into(TT.RIGID_BODY_COM_POSE, com)
+        self.com = com.to(device)
+
+    def apply(self) -> None:
+        """Compute the forces for the next substep."""
+        self.view.read_into(TT.RIGID_BODY_POSE, self.pose)
+        self.view.read_into(TT.RIGID_BODY_VELOCITY, self.velocity)
+        self.force.zero_()
+        self.callback(self.pose, self.velocity, self.force)
+        buffers = [self.pose, self.com, self.force, self.wrench]
+        wp.launch(pack_wrenches, dim=len(self.force), inputs=buffers, device=self.force.device)
+        self.view.set_attribute(TT.RIGID_BODY_WRENCH, self.wrench)
 
 
 class _SharedState(type(OvPhysxManager)):
@@ -22,8 +74,11 @@ class _SharedState(type(OvPhysxManager)):
 class OvPhysxSubstepManager(OvPhysxManager, metaclass=_SharedState):
     """PhysX manager that divides a step into :attr:`OvPhysxSubstepCfg.num_substeps` substeps.
 
-    Joint targets are held over the substeps and external wrenches last for the first one only.
+    Joint targets are held over the substeps and external wrenches last for the first one only. With registered body
+    forces each substep is a call of its own.
     """
+
+    _body_forces: ClassVar[list[BodyForces]] = []
 
     @classmethod
     def initialize(cls, sim_context: SimulationContext) -> None:
@@ -35,13 +90,32 @@ class OvPhysxSubstepManager(OvPhysxManager, metaclass=_SharedState):
         super().initialize(sim_context)
 
     @classmethod
+    def register_body_forces(cls, objects: Sequence[RigidObject], callback: BodyForceCallback) -> wp.array:
+        """Apply forces at every substep, see :mod:`flow_rl_tasks.physics.body_forces`."""
+        forces = BodyForces(cls.backend.physx, objects, callback, PhysicsManager._device)
+        cls._body_forces.append(forces)
+        return forces.index
+
+    @classmethod
+    def close(cls) -> None:
+        """Forget the body forces with everything else."""
+        cls._body_forces.clear()
+        super().close()
+
+    @classmethod
     def step(cls) -> None:
         """Advance the simulation by one step, in substeps."""
         if cls.backend is None or cls.backend.physx is None:
             return
         dt = cls.get_physics_dt()
         num_substeps = PhysicsManager._cfg.num_substeps
-        cls.backend.physx.step_n_sync(num_substeps, dt / num_substeps)
+        if cls._body_forces:
+            for _ in range(num_substeps):
+                for forces in cls._body_forces:
+                    forces.apply()
+                cls.backend.physx.step_n_sync(1, dt / num_substeps)
+        else:
+            cls.backend.physx.step_n_sync(num_substeps, dt / num_substeps)
         cls.kinematics_dirty = True
         cls.update_kinematics()
         cls._scene_data_backend.transforms_timestamp += 1

@@ -26,11 +26,13 @@ class OvPhysxSubstepCfg(OvPhysxCfg):
     """Number of solver steps into which one simulation step is divided."""
 
 
-@configclass
-class ManipulationPhysicsCfg(PresetCfg):
-    """Contact-rich manipulation at a control tick of 0.1 s."""
+def newton_cfg(njmax: int, nconmax: int) -> NewtonCfg:
+    """Newton for contact-rich manipulation at a control tick of 0.1 s.
 
-    newton_mjwarp: NewtonCfg = NewtonCfg(
+    The buffers for constraint rows and contacts are per environment. On the CPU the cost grows with them; when they are
+    too small, contacts are dropped and a warning is printed.
+    """
+    return NewtonCfg(
         num_substeps=20,  # 5 ms: one 10 ms step slips and penetrates about five times more
         use_cuda_graph=True,
         solver_cfg=CpuGraphMJWarpSolverCfg(
@@ -39,10 +41,16 @@ class ManipulationPhysicsCfg(PresetCfg):
             # Elliptic cones slip as little without the high friction, but cost 4-7 times as much on the CPU.
             cone="pyramidal",
             impratio=10.0,
-            # Buffers per environment; on the CPU the cost grows with them. Overflows drop contacts and print a warning.
-            njmax=80,
-            nconmax=24,
+            njmax=njmax,
+            nconmax=nconmax,
         ),
     )
+
+
+@configclass
+class ManipulationPhysicsCfg(PresetCfg):
+    """Contact-rich manipulation at a control tick of 0.1 s."""
+
+    newton_mjwarp: NewtonCfg = newton_cfg(njmax=80, nconmax=24)
     ovphysx: OvPhysxSubstepCfg = OvPhysxSubstepCfg(num_substeps=10)  # 10 ms
     default: NewtonCfg = newton_mjwarp

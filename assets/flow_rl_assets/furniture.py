@@ -1,0 +1,291 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Furniture as data: parts made of convex primitives, and the joints that assemble them; checked when it is made.
+
+A joint's frames have their z axes along the direction of assembly, pointing against it: when a part is lowered onto
+another one, both point up. The depth of a joint is how far the part's frame has gone below the receiving frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Vector = tuple[float, float, float]
+
+KINDS = ("insert", "screw", "place")
+
+
+@dataclass
+class Frame:
+    """Pose relative to a part: position [m], and orientation as roll, pitch, yaw [rad]."""
+
+    pos: Vector = (0.0, 0.0, 0.0)
+    rpy: Vector = (0.0, 0.0, 0.0)
+
+    def matrix(self) -> np.ndarray:
+        """Homogeneous transformation from this frame to its parent, shape (4, 4)."""
+        (cr, cp, cy), (sr, sp, sy) = np.cos(self.rpy), np.sin(self.rpy)
+        rotation = [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation, self.pos
+        return matrix
+
+    def quat(self) -> tuple[float, float, float, float]:
+        """Orientation (x, y, z, w)."""
+        (cr, cp, cy), (sr, sp, sy) = np.cos(np.divide(self.rpy, 2)), np.sin(np.divide(self.rpy, 2))
+        quat = (
+            sr * cp * cy - cr * sp * sy,
+            cr * sp * cy + sr * cp * sy,
+            cr * cp * sy - sr * sp * cy,
+            cr * cp * cy + sr * sp * sy,
+        )
+        return tuple(float(component) for component in quat)
+
+    def transform(self) -> tuple[float, ...]:
+        """Position and orientation (x, y, z, w), 7 numbers."""
+        return (*map(float, self.pos), *self.quat())
+
+
+@dataclass
+class Box:
+    """Box with edges ``size`` [m] around ``pos`` [m], turned by ``yaw`` [rad] about z."""
+
+    size: Vector
+    pos: Vector = (0.0, 0.0, 0.0)
+    yaw: float = 0.0
+
+    def contains(self, point: Sequence[float]) -> bool:
+        """Whether a point [m] lies inside."""
+        x, y, z = np.subtract(point, self.pos)
+        c, s = math.cos(self.yaw), math.sin(self.yaw)
+        return bool(np.all(np.abs((c * x + s * y, c * y - s * x, z)) < np.divide(self.size, 2)))
+
+
+@dataclass
+class Capsule:
+    """Capsule along z with hemispheres at both ends, of ``length`` [m] over all, around ``pos`` [m]."""
+
+    radius: float
+    length: float
+    pos: Vector = (0.0, 0.0, 0.0)
+
+    def contains(self, point: Sequence[float]) -> bool:
+        """Whether a point [m] lies inside."""
+        x, y, z = np.subtract(point, self.pos)
+        beyond = max(abs(z) - (self.length / 2 - self.radius), 0.0)
+        return math.hypot(x, y, beyond) < self.radius
+
+
+@dataclass
+class Part:
+    """A rigid body of convex shapes, all of one colour.
+
+    Its z axis is the direction along which it is lifted and assembled. Grippers close on faces along its x or y axis.
+    """
+
+    shapes: tuple[Box | Capsule, ...]
+    mass: float
+    """Mass [kg]; the centre of mass and the inertia follow from the shapes."""
+
+    start: Frame
+    """Pose at the beginning of an episode in the frame of the environment, before randomisation."""
+
+    colour: Vector = (0.7, 0.55, 0.35)
+    grasp: float = 0.0
+    """Where the gripper takes the standing part, from above: z in the part's frame [m]."""
+
+    lying_grasp: float | None = None
+    """Where the gripper takes the lying part: z in the part's frame [m]; None for parts that never lie."""
+
+    def contains(self, point: Sequence[float]) -> bool:
+        """Whether a point [m] in the part's frame lies inside a shape."""
+        return any(shape.contains(point) for shape in self.shapes)
+
+
+@dataclass
+class Thread:
+    """Helical coupling of an engaged peg: it advances by turning clockwise, seen against the direction of assembly.
+
+    The engine limits stiffness and damping to what its time step can integrate, see
+    :class:`flow_rl_tasks.furniture.assembly.Assembly`.
+    """
+
+    engage_depth: float
+    """Depth at which the thread begins [m]."""
+
+    turn: float = math.radians(255)
+    """Turn that makes the joint [rad]."""
+
+    pitch: float = 0.006
+    """Advance per revolution [m]."""
+
+    stiffness: float = 400.0
+    """Of the axial spring onto the helix [N/m]."""
+
+    damping: float = 4.0
+    """Of axial motion off the helix [N s/m]."""
+
+    tilt_stiffness: float = 0.3
+    """Of the spring that aligns the axes [N m/rad]."""
+
+    tilt_damping: float = 0.003
+    """Of tilting [N m s/rad]."""
+
+    drag: float = 5.0e-4
+    """Friction torque against turning, per angular velocity [N m s/rad]."""
+
+
+@dataclass
+class Joint:
+    """One step of the assembly: ``part`` is brought onto or into ``onto``."""
+
+    kind: str
+    """``insert`` into a hole, ``screw`` (insert, then turn), or ``place`` upon."""
+
+    part: str
+    onto: str
+    part_frame: Frame
+    """Mating frame of the part; for pegs at the tip."""
+
+    onto_frames: tuple[Frame, ...]
+    """Mating frames of the receiving part, any of which will do; for holes at the mouth."""
+
+    depth: float
+    """Depth of the made joint [m]."""
+
+    approach: float
+    """How far above the made joint the part must be to move freely sideways [m]."""
+
+    depth_tolerance: float = 0.0015
+    lateral_tolerance: float = 0.003
+    tilt_tolerance: float = math.radians(5)
+    thread: Thread | None = None
+
+
+@dataclass
+class Furniture:
+    """Parts and the ordered joints that assemble them; raises a ValueError when they do not fit together."""
+
+    name: str
+    parts: dict[str, Part]
+    joints: tuple[Joint, ...]
+    clearance: float = 0.0015
+    """Gap between a peg and its hole, per side [m]."""
+
+    def __post_init__(self):
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise a ValueError that names the field, its value and the remedy."""
+        if not self.clearance >= 0.0:
+            raise ValueError(
+                f"{self.name}: clearance={self.clearance} m is negative, so no peg enters its hole. Valid: 0 or more,"
+                " the default is 0.0015."
+            )
+        for name, part in self.parts.items():
+            _check_positive(f"{self.name}: parts[{name!r}].mass", part.mass)
+            if not part.shapes:
+                raise ValueError(f"{self.name}: parts[{name!r}].shapes is empty; a part needs at least one shape.")
+        for index, joint in enumerate(self.joints):
+            self._check(f"{self.name}: joints[{index}]", joint)
+
+    def _check(self, where: str, joint: Joint) -> None:
+        """Refuse a joint that names no part, or whose frames cannot mate."""
+        if joint.kind not in KINDS:
+            raise ValueError(f"{where}.kind={joint.kind!r} is unknown. Valid: {', '.join(KINDS)}.")
+        for role in ("part", "onto"):
+            if (name := getattr(joint, role)) not in self.parts:
+                raise ValueError(f"{where}.{role}={name!r} is not a part. Valid: {', '.join(self.parts)}.")
+        if joint.part == joint.onto:
+            raise ValueError(f"{where} joins {joint.part!r} to itself. Name two different parts.")
+        if not joint.onto_frames:
+            raise ValueError(f"{where}.onto_frames is empty; name at least one frame of {joint.onto!r}.")
+        if (joint.kind == "screw") != (joint.thread is not None):
+            raise ValueError(f"{where} has kind={joint.kind!r} and thread={joint.thread}; a screw needs a thread, others none.")
+        for name in ("depth_tolerance", "lateral_tolerance", "tilt_tolerance"):
+            _check_positive(f"{where}.{name}", getattr(joint, name))
+        if joint.thread is not None:
+            self._check_thread(where, joint)
+        for number, frame in enumerate(joint.onto_frames):
+            self._check_mating(f"{where}.onto_frames[{number}]", joint, frame)
+
+    @staticmethod
+    def _check_thread(where: str, joint: Joint) -> None:
+        for name in ("engage_depth", "turn", "pitch", "stiffness", "damping"):
+            _check_positive(f"{where}.thread.{name}", getattr(joint.thread, name))
+        end = joint.thread.engage_depth + joint.thread.pitch * joint.thread.turn / (2 * math.pi)
+        if abs(end - joint.depth) > joint.depth_tolerance:
+            raise ValueError(
+                f"{where}.depth={joint.depth} m, but its thread ends at {end:.4f} m. Set depth to engage_depth + pitch"
+                " * turn / (2 pi)."
+            )
+
+    def _check_mating(self, where: str, joint: Joint, frame: Frame) -> None:
+        """Bring the two frames together and look whether solid meets solid on the axis of the joint."""
+        part, onto = self.parts[joint.part], self.parts[joint.onto]
+        seat = frame.matrix() @ Frame((0.0, 0.0, -joint.depth)).matrix()
+        to_part = joint.part_frame.matrix()
+        for height in np.arange(-0.002, joint.approach, 0.002):
+            offset = np.array((0.0, 0.0, height, 1.0))
+            if part.contains((to_part @ offset)[:3]) and onto.contains((seat @ offset)[:3]):
+                raise ValueError(
+                    f"{where}={frame} is no place for {joint.part!r}: with it made, {joint.part!r} would lie inside"
+                    f" {joint.onto!r} {1000 * height:.0f} mm above the part's frame. Put the frames onto the axes of"
+                    " peg and hole, with z against the direction of assembly."
+                )
+        if joint.kind != "place":
+            near = [(np.asarray((r * math.cos(a), r * math.sin(a), -0.001, 1.0))) for r in (0.0, 0.03) for a in range(6)]
+            beside = [(frame.matrix() @ point)[:3] for point in near]
+            if not any(onto.contains(point) for point in beside) and not onto.contains((seat @ (0, 0, -0.001, 1))[:3]):
+                raise ValueError(
+                    f"{where}={frame} lies off {joint.onto!r}: nothing of the part surrounds it. Put it at the mouth"
+                    " of the hole."
+                )
+
+
+def perforated_plate(
+    size: Vector, holes: Sequence[tuple[float, float]], hole_width: float, pos: Vector = (0.0, 0.0, 0.0)
+) -> tuple[Box, ...]:
+    """Boxes of a plate with square through holes, on a grid: each combination of the holes' x and y is a hole."""
+    xs, ys = sorted({x for x, _ in holes}), sorted({y for _, y in holes})
+    missing = {(x, y) for x in xs for y in ys} - set(holes)
+    if missing:
+        raise ValueError(f"holes={list(holes)} are not on a grid, add {sorted(missing)}.")
+    half_x, half_y, half = size[0] / 2, size[1] / 2, hole_width / 2
+    if max(map(abs, xs)) + half >= half_x or max(map(abs, ys)) + half >= half_y:
+        raise ValueError(f"holes={list(holes)} of width {hole_width} m reach beyond the plate's size={size}.")
+
+    def spans(centres: list[float], end: float) -> list[tuple[float, float, bool]]:
+        """Intervals from -end to end, and whether each is a hole's."""
+        edges = [-end] + [edge for centre in centres for edge in (centre - half, centre + half)] + [end]
+        return [(a, b, bool(i % 2)) for i, (a, b) in enumerate(zip(edges, edges[1:], strict=False))]
+
+    def box(x0: float, x1: float, y0: float, y1: float) -> Box:
+        centre = ((x0 + x1) / 2 + pos[0], (y0 + y1) / 2 + pos[1], pos[2])
+        return Box((x1 - x0, y1 - y0, size[2]), centre)
+
+    boxes = []
+    for y0, y1, has_holes in spans(ys, half_y):
+        for x0, x1, is_hole in spans(xs, half_x) if has_holes else [(-half_x, half_x, False)]:
+            if not is_hole:
+                boxes.append(box(x0, x1, y0, y1))
+    return tuple(boxes)
+
+
+def peg(radius: float, tip: float, root: float) -> Capsule:
+    """Capsule on the z axis whose rounded end is at ``tip`` and whose other end is buried in the body at ``root``."""
+    return Capsule(radius, abs(root - tip), (0.0, 0.0, (tip + root) / 2))
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not value > 0.0:
+        raise ValueError(f"{name}={value} must be positive.")

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Rigid bodies for the parts of furniture, authored as USD prims when they are spawned."""
+
+from dataclasses import MISSING
+
+import isaaclab.sim as sim_utils
+from isaaclab.assets import RigidObjectCfg
+from isaaclab.sim.spawners.shapes import ShapeCfg
+from isaaclab.utils import configclass
+from isaaclab_physx.sim.schemas import PhysxCollisionCfg, PhysxRigidBodyCfg
+
+from .franka import GRIP_MATERIAL, SOLVER_ITERATIONS
+from .furniture import Part
+
+
+@configclass
+class PartSpawnerCfg(ShapeCfg):
+    """Spawner of a rigid body with several colliders, which are also what is seen."""
+
+    func = "{DIR}.spawn:spawn_part"
+
+    part: Part = MISSING
+    """Shapes, mass and colour."""
+
+
+def part_cfg(name: str, part: Part) -> RigidObjectCfg:
+    """Asset of a part that stands where the part starts."""
+    return RigidObjectCfg(
+        prim_path=f"{{ENV_REGEX_NS}}/{name}",
+        init_state=RigidObjectCfg.InitialStateCfg(pos=part.start.pos, rot=part.start.quat()),
+        spawn=PartSpawnerCfg(
+            part=part,
+            rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(), PhysxRigidBodyCfg(**SOLVER_ITERATIONS)],
+            mass_props=sim_utils.MassCfg(mass=part.mass),
+            # A larger offset than the gap between peg and hole costs contacts that never close.
+            collision_props=[
+                sim_utils.UsdPhysicsCollisionCfg(collision_enabled=True),
+                PhysxCollisionCfg(contact_offset=0.002, rest_offset=0.0),
+            ],
+            physics_material=GRIP_MATERIAL,
+            visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=part.colour),
+        ),
+    )

@@ -1,0 +1,343 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Scripted expert that assembles any furniture from its data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from isaaclab.envs import ManagerBasedEnv
+from isaaclab.utils.math import (
+    combine_frame_transforms,
+    matrix_from_quat,
+    quat_apply,
+    quat_from_angle_axis,
+    quat_from_matrix,
+    quat_mul,
+    subtract_frame_transforms,
+)
+
+from flow_rl_tasks.experts import PoseExpert
+from flow_rl_tasks.mdp import step_towards
+
+(
+    HOVER,
+    DESCEND,
+    CLOSE,
+    LIFT,
+    CARRY,
+    ALIGN,
+    LOWER,
+    RELEASE,
+    RETREAT,
+    REACH,
+    SINK,
+    GRIP,
+    TURN,
+    LOOSEN,
+    RISE,
+) = range(15)
+"""Take the part, bring it to its place, let go; then, for a screw, grip it from above and turn, again and again."""
+
+SPEED = {
+    # greatest shift [m] and turn [rad] per control tick
+    HOVER: (0.05, 0.25),
+    DESCEND: (0.03, 0.25),
+    CLOSE: (0.01, 0.1),
+    LIFT: (0.04, 0.2),
+    CARRY: (0.04, 0.2),
+    ALIGN: (0.02, 0.1),
+    LOWER: (0.012, 0.1),
+    RELEASE: (0.01, 0.1),
+    RETREAT: (0.04, 0.25),
+    REACH: (0.05, 0.3),
+    SINK: (0.03, 0.25),
+    GRIP: (0.01, 0.1),
+    TURN: (0.02, 0.25),
+    LOOSEN: (0.01, 0.1),
+    RISE: (0.04, 0.25),
+}
+
+
+class AssemblyExpert(PoseExpert):
+    """Makes the joints of ``env.assembly`` one after the other, watching the parts at every tick.
+
+    A lying part is taken with an inclined gripper, raised, and stood up by a quarter turn; a standing one is taken from
+    above. Held parts are corrected by what is seen of them until their axes agree with those of their places. What is
+    lost is taken again, what does not go in is lifted and tried again a little beside.
+
+    The strategies turn screws by about a quarter or about half a revolution per grip.
+    """
+
+    strategies = ("quarter", "half")
+
+    INCLINATION = math.radians(55)
+    """Of the gripper that takes a lying part."""
+
+    HOVER_DISTANCE = 0.06
+    """Of the tool from the grasp before the approach [m]."""
+
+    CLOSE_TICKS = 4
+    OPEN_TICKS = 3
+
+    LIFT_HEIGHT = 0.1
+    """How far a part is raised before it is carried [m]."""
+
+    CARRY_HEIGHT = 0.1
+    """Least height of a carried part's lower end above the table [m]."""
+
+    START_YAW = math.radians(85)
+    """Largest yaw at which a screw is gripped; turns end at its negative."""
+
+    LOST = 0.04
+    """Distance between the tool and the grasp at which the part was lost [m]."""
+
+    AIM_ERROR = 0.012
+    """Standard deviation of grasps along the part, and of first attempts at a hole, at quality 0 [m]."""
+
+    SLIP_PROBABILITY = 0.05
+    """Chance per control tick of carrying to open the gripper, at quality 0."""
+
+    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
+        super().__init__(env, quality, seed)
+        self.assembly = self.env.assembly
+        furniture = self.assembly.furniture
+        names = list(furniture.parts)
+        self._objects = [self.env.scene[name] for name in names]
+        parts, joints = list(furniture.parts.values()), furniture.joints
+
+        def column(values, dtype=torch.float32) -> torch.Tensor:
+            return torch.tensor(list(values), dtype=dtype, device=self.device)
+
+        self._grasp = column(part.grasp for part in parts)
+        self._lying_grasp = column(part.grasp if part.lying_grasp is None else part.lying_grasp for part in parts)
+        self._part = column((names.index(joint.part) for joint in joints), torch.long)
+        self._onto = column((names.index(joint.onto) for joint in joints), torch.long)
+        self._part_frame = column(joint.part_frame.transform() for joint in joints)  # (J, 7)
+        most = max(len(joint.onto_frames) for joint in joints)
+        self._onto_frames = torch.zeros(len(joints), most, 7, device=self.device)
+        self._has_frame = torch.zeros(len(joints), most, dtype=torch.bool, device=self.device)
+        for j, joint in enumerate(joints):
+            for f, frame in enumerate(joint.onto_frames):
+                self._onto_frames[j, f] = column(frame.transform())
+                self._has_frame[j, f] = True
+        self._depth = column(joint.depth for joint in joints)
+        self._approach = column(joint.approach for joint in joints)
+        self._is_screw = column((joint.thread is not None for joint in joints), torch.bool)
+        self._seat_depth = column(joint.thread.engage_depth + 0.002 if joint.thread else joint.depth for joint in joints)
+
+        count = self.num_envs
+        self._place = torch.zeros(count, dtype=torch.long, device=self.device)
+        self._grasp_pos = torch.zeros(count, 3, device=self.device)
+        self._grasp_quat = torch.zeros(count, 4, device=self.device)
+        self._leave = torch.zeros(count, 3, device=self.device)
+        self._end_yaw = torch.zeros(count, device=self.device)
+        self._start_yaw = torch.zeros(count, device=self.device)
+        self._aim = torch.zeros(count, 2, device=self.device)
+        self._slide = torch.zeros(count, device=self.device)
+        self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
+        self.reset()
+
+    def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
+        """Start new episodes."""
+        super().reset(env_ids)
+        env_ids = slice(None) if env_ids is None else env_ids
+        self._aim[env_ids] = self._draw_aim()[env_ids]
+        self._slide[env_ids] = (self.AIM_ERROR * self.imperfection * self.randn(self.num_envs))[env_ids]
+
+    def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
+        rows = torch.arange(self.num_envs, device=self.device)
+        made = self.assembly.made.bool()
+        joint = torch.where(made, 0, 1).argmax(dim=1)  # the first that is not made
+        part, onto = self._part[joint], self._onto[joint]
+        tool_pos, tool_quat = self.tool_pose()
+        pos = torch.stack([item.data.root_pos_w.torch - self.env.scene.env_origins for item in self._objects], dim=1)
+        quat = torch.stack([item.data.root_quat_w.torch for item in self._objects], dim=1)
+        part_pos, part_quat = pos[rows, part], quat[rows, part]
+        axes = matrix_from_quat(part_quat)
+        axis = axes[:, :, 2]
+        lies = axis[:, 2] < 0.7
+        engaged = self.assembly.engaged[rows, joint].bool()
+        depth = self.assembly.depth[rows, joint]
+
+        # where to take the part, from above or inclined
+        along = torch.where(lies, self._lying_grasp[part], self._grasp[part]) + torch.where(lies, self._slide, 0.0)
+        grasp_pos = part_pos + along.unsqueeze(1) * axis
+        grasp_pos[:, 2] += torch.where(lies, 0.004, 0.0)
+        lying_quat = self._inclined(axis)
+        from_above, yaw = self._from_above(axes, torch.full_like(depth, math.pi / 4))
+        grasp_quat = torch.where(lies.unsqueeze(1), lying_quat, from_above)
+        looking = (self.phase == HOVER).unsqueeze(1)
+        self._grasp_pos = torch.where(looking, grasp_pos, self._grasp_pos)
+        self._grasp_quat = torch.where(looking, grasp_quat, self._grasp_quat)
+
+        # where to bring it
+        place_pos, place_quat = combine_frame_transforms(
+            pos[rows, onto].unsqueeze(1).expand(-1, self._onto_frames.shape[1], -1).reshape(-1, 3),
+            quat[rows, onto].unsqueeze(1).expand(-1, self._onto_frames.shape[1], -1).reshape(-1, 4),
+            self._onto_frames[joint, :, :3].reshape(-1, 3),
+            self._onto_frames[joint, :, 3:].reshape(-1, 4),
+        )
+        place_pos, place_quat = place_pos.view(self.num_envs, -1, 3), place_quat.view(self.num_envs, -1, 4)
+        far = (place_pos - part_pos.unsqueeze(1)).norm(dim=2).masked_fill(~self._has_frame[joint], math.inf)
+        self._place = torch.where(self.phase <= CLOSE, far.argmin(dim=1), self._place)
+        place_pos, place_quat = place_pos[rows, self._place], place_quat[rows, self._place]
+        place_axis = matrix_from_quat(place_quat)[:, :, 2]
+        tip_offset = quat_apply(part_quat, self._part_frame[joint, :3])
+        off_axis = part_pos + tip_offset - place_pos
+        off_axis = off_axis - (off_axis * place_axis).sum(dim=1, keepdim=True) * place_axis
+        tilt = torch.linalg.cross(axis, place_axis).norm(dim=1)
+        free = self._approach[joint] - self._depth[joint]
+
+        self._advance(tool_pos, tool_quat, grasp_pos, joint, lies, engaged, depth, off_axis, tilt, yaw, axis, free)
+        phase = self.phase
+        upright = quat_mul(_shortest_arc(axis, place_axis), part_quat)
+
+        # the pose of the held part, and from it that of the tool
+        height = torch.where(phase == CARRY, free + 0.03, torch.where(phase == ALIGN, free, -self._seat_depth[joint]))
+        height = torch.where(phase == LOWER, torch.maximum(height, -depth - 0.015), height)
+        goal_tip = place_pos + height.unsqueeze(1) * place_axis
+        goal_tip[:, :2] += self._aim * (phase < RELEASE).unsqueeze(1)
+        goal_pos = goal_tip - quat_apply(upright, self._part_frame[joint, :3])
+        # far from the place, or still inclined, the part stays high
+        high = (phase == CARRY) & ((off_axis.norm(dim=1) > 0.04) | (tilt > 0.2))
+        lowest = self.CARRY_HEIGHT - self._part_frame[joint, 2]
+        goal_pos[:, 2] = torch.where(high, torch.maximum(goal_pos[:, 2], lowest), goal_pos[:, 2])
+        hand_pos, hand_quat = subtract_frame_transforms(part_pos, part_quat, tool_pos, tool_quat)
+        held_pos, held_quat = combine_frame_transforms(goal_pos, upright, hand_pos, hand_quat)
+
+        # above the screw, and turning it
+        top = part_pos + self._grasp[part].unsqueeze(1) * axis
+        above = top + (phase[:, None] == REACH) * 0.06 * self._up + (phase[:, None] == RISE) * 0.045 * self._up
+        spin_yaw = torch.where((phase == REACH) | (phase == SINK) | (phase == GRIP), self._start_yaw, self._end_yaw)
+        spin_quat = self._pointing_down(spin_yaw)
+
+        approach = matrix_from_quat(self._grasp_quat)[:, :, 2]
+        hover = self._grasp_pos - self.HOVER_DISTANCE * approach
+        goal = torch.where((phase == HOVER).unsqueeze(1), hover, self._grasp_pos)
+        goal_quat = self._grasp_quat
+        holds = ((phase >= CARRY) & (phase <= LOWER)).unsqueeze(1)
+        goal, goal_quat = torch.where(holds, held_pos, goal), torch.where(holds, held_quat, goal_quat)
+        leaves = ((phase == LIFT) | (phase == RELEASE) | (phase == RETREAT)).unsqueeze(1)
+        goal, goal_quat = torch.where(leaves, self._leave, goal), torch.where(leaves, self._grasp_quat, goal_quat)
+        spins = (phase >= REACH).unsqueeze(1)
+        goal, goal_quat = torch.where(spins, above, goal), torch.where(spins, spin_quat, goal_quat)
+
+        speed = torch.tensor([SPEED[p] for p in range(len(SPEED))], device=self.device)[phase]  # (E, 2)
+        goal, goal_quat = step_towards(tool_pos, tool_quat, goal, goal_quat, speed[:, :1], speed[:, 1])
+        is_open = (phase < CLOSE) | ((phase >= RELEASE) & (phase <= SINK)) | (phase >= LOOSEN)
+        slips = (phase >= LIFT) & (phase < LOWER) & (self.rand(self.num_envs) < self.SLIP_PROBABILITY * self.imperfection)
+        return goal, goal_quat, is_open | slips
+
+    def _advance(self, tool_pos, tool_quat, grasp_pos, joint, lies, engaged, depth, off_axis, tilt, yaw, axis, free) -> None:
+        """Let each environment go on to its next phase."""
+        self.ticks += 1
+        phase = self.phase
+        turned_away = _angle(tool_quat, self._grasp_quat)
+        approach = matrix_from_quat(self._grasp_quat)[:, :, 2]
+        hover = self._grasp_pos - self.HOVER_DISTANCE * approach
+        screw = self._is_screw[joint]
+
+        self.enter((phase == HOVER) & engaged, REACH)
+        ready = (tool_pos - hover).norm(dim=1) < 0.015
+        self.enter((self.phase == HOVER) & ready & (turned_away < 0.1), DESCEND)
+        arrived = ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006) | (self.ticks > 12)
+        self.enter((self.phase == DESCEND) & arrived, CLOSE)
+        closed = (self.phase == CLOSE) & (self.ticks > self.CLOSE_TICKS)
+        raised = tool_pos + self.LIFT_HEIGHT * self._up
+        self._leave = torch.where(closed.unsqueeze(1), raised, self._leave)
+        self.enter(closed, LIFT)
+        self.enter((self.phase == LIFT) & ((tool_pos[:, 2] > self._leave[:, 2] - 0.01) | (self.ticks > 12)), CARRY)
+        off = (off_axis[:, :2] - self._aim).norm(dim=1)
+        self.enter((self.phase == CARRY) & (off < 0.01) & (tilt < 0.1), ALIGN)
+        near = (off < 0.001) & (tilt < 0.02) & ((depth + free).abs() < 0.006)
+        self.enter((self.phase == ALIGN) & (near | (self.ticks > 15)), LOWER)
+        seated = torch.where(screw, engaged, self.assembly.made.bool().gather(1, joint.unsqueeze(1)).squeeze(1))
+        seated |= ~screw & ((depth - self._depth[joint]).abs() < 0.001)
+        let_go = (self.phase == LOWER) & seated
+        stuck = (self.phase == LOWER) & ~seated & (self.ticks > 25)
+        self._aim = torch.where(stuck.unsqueeze(1), 0.002 * self.randn(self.num_envs, 2), self._aim)
+        self.enter(stuck, CARRY)
+        self._leave = torch.where(let_go.unsqueeze(1), tool_pos, self._leave)
+        self._grasp_quat = torch.where(let_go.unsqueeze(1), tool_quat, self._grasp_quat)
+        self.enter(let_go, RELEASE)
+        gone = (self.phase == RELEASE) & (self.ticks > self.OPEN_TICKS)
+        backwards = matrix_from_quat(self._grasp_quat)[:, :, 2]
+        self._leave = torch.where(gone.unsqueeze(1), tool_pos - 0.08 * backwards, self._leave)
+        self.enter(gone, RETREAT)
+        away = (self.phase == RETREAT) & (((tool_pos - self._leave).norm(dim=1) < 0.02) | (self.ticks > 8))
+        again = away & ~(screw & engaged)
+        self._aim = torch.where(again.unsqueeze(1), self._draw_aim(), self._aim)
+        self.enter(again, HOVER)
+        self.enter(away & ~again, REACH)
+
+        # gripping and turning a screw
+        choosing = (self.phase == REACH) & (self.ticks <= 1)
+        self._start_yaw = torch.where(choosing, yaw_near(yaw, self.START_YAW), self._start_yaw)
+        quarter = self._start_yaw - math.pi / 2
+        self._end_yaw = torch.where(choosing, torch.where(self.strategy == 0, quarter, -self.START_YAW), self._end_yaw)
+        spin = self._pointing_down(self._start_yaw)
+        top = grasp_pos
+        over = (tool_pos[:, :2] - top[:, :2]).norm(dim=1) < 0.004
+        self.enter((self.phase == REACH) & over & (_angle(tool_quat, spin) < 0.04), SINK)
+        down = ((tool_pos - top).norm(dim=1) < 0.005) | (self.ticks > 10)
+        self.enter((self.phase == SINK) & down, GRIP)
+        self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
+        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
+        self.enter((self.phase == TURN) & turned, LOOSEN)
+        self.enter((self.phase == LOOSEN) & (self.ticks > self.OPEN_TICKS), RISE)
+        risen = (self.phase == RISE) & ((tool_pos[:, 2] - top[:, 2] > 0.035) | (self.ticks > 6))
+        self.enter(risen, REACH)
+
+        # what went wrong, and what is done
+        held = (self.phase >= LIFT) & (self.phase <= LOWER)
+        self.enter(held & ((tool_pos - grasp_pos).norm(dim=1) > self.LOST), HOVER)
+        self.enter((self.phase >= REACH) & ~engaged, HOVER)
+
+    def _inclined(self, axis: torch.Tensor) -> torch.Tensor:
+        """Orientation of the gripper that takes a part lying along ``axis`` (E, 3), shape (E, 4)."""
+        flat = axis.clone()
+        flat[:, 2] = 0.0
+        flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        approach = -math.sin(self.INCLINATION) * flat - math.cos(self.INCLINATION) * self._up
+        closing = torch.linalg.cross(flat, self._up)
+        ahead = torch.linalg.cross(closing, approach)
+        closing = torch.where(ahead[:, :1] < 0.0, -closing, closing)
+        return quat_from_matrix(torch.stack((torch.linalg.cross(closing, approach), closing, approach), dim=2))
+
+    def _from_above(self, axes: torch.Tensor, largest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Orientation of the gripper that takes a standing part with the largest allowed yaw, and the part's yaw."""
+        yaw = torch.atan2(axes[:, 1, 0], axes[:, 0, 0])
+        return self._pointing_down(yaw_near(yaw, largest)), yaw
+
+    def _pointing_down(self, yaw: torch.Tensor) -> torch.Tensor:
+        """Orientation of a gripper that points down, turned about the vertical, shape (E, 4)."""
+        half = yaw / 2
+        zero = torch.zeros_like(yaw)
+        return torch.stack((half.cos(), half.sin(), zero, zero), dim=1)
+
+    def _draw_aim(self) -> torch.Tensor:
+        """Errors of the first attempt at a hole [m], shape (E, 2)."""
+        return self.AIM_ERROR * self.imperfection * self.randn(self.num_envs, 2)
+
+
+def yaw_near(yaw: torch.Tensor, largest: torch.Tensor | float) -> torch.Tensor:
+    """The largest yaw up to ``largest`` [rad] from which a square looks the same as from ``yaw``, shape (E,)."""
+    return largest - torch.remainder(largest - yaw, math.pi / 2)
+
+
+def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Angle between orientations (E, 4), in [0, pi], shape (E,)."""
+    return 2.0 * (a * b).sum(dim=1).abs().clamp(max=1.0).acos()
+
+
+def _shortest_arc(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Rotation that brings one direction (E, 3) onto another the shortest way, shape (E, 4)."""
+    normal = torch.linalg.cross(a, b)
+    sine, cosine = normal.norm(dim=1), (a * b).sum(dim=1)
+    return quat_from_angle_axis(torch.atan2(sine, cosine), normal / sine.unsqueeze(1).clamp(min=1e-9))

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Environment of the furniture tasks, made from the data of a furniture and an amount of randomisation."""
+
+import math
+from dataclasses import MISSING
+
+import isaaclab.envs.mdp as base_mdp
+from isaaclab.envs.mdp import BinaryJointPositionActionCfg
+from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg
+from isaaclab.managers import TerminationTermCfg as DoneTerm
+from isaaclab.sim import SimulationCfg
+from isaaclab.utils import configclass, replace
+from isaaclab_newton.physics import NewtonCfg
+
+from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
+from flow_rl_assets.furniture import Furniture
+from flow_rl_assets.parts import part_cfg
+from flow_rl_tasks import mdp
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
+from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
+
+
+@configclass
+class RandomizationCfg:
+    """How different the beginnings of episodes are."""
+
+    position: float = MISSING
+    """Greatest shift of each part along x and y [m]."""
+
+    yaw: float = MISSING
+    """Greatest turn of each part about the vertical [rad]."""
+
+    joints: float = MISSING
+    """Greatest offset of each joint of the arm [rad]."""
+
+
+LOW = RandomizationCfg(position=0.015, yaw=math.radians(15), joints=0.03)
+MED = RandomizationCfg(position=0.05, yaw=math.radians(45), joints=0.1)
+
+
+@configclass
+class FurniturePhysicsCfg(ManipulationPhysicsCfg):
+    """Physics with room for the contacts of several parts."""
+
+    newton_mjwarp: NewtonCfg = newton_cfg(njmax=200, nconmax=64)
+    default: NewtonCfg = newton_mjwarp
+
+
+@configclass
+class FurnitureActionTermsCfg:
+    """Terms of one action, A = 10: position (3) and 6-D rotation (6) of the tool, gripper (1)."""
+
+    arm: mdp.Rot6dPoseActionCfg = mdp.Rot6dPoseActionCfg(
+        asset_name="robot",
+        joint_names=[ARM_JOINTS],
+        body_name=HAND_BODY,
+        body_offset=mdp.Rot6dPoseActionCfg.OffsetCfg(pos=TCP_OFFSET),
+        controller=pose_controller(use_relative_mode=False),
+        # Positions are centred in the workspace and divided by its half-widths.
+        scale=(0.2, 0.4, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        offset=(0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    )
+    gripper: BinaryJointPositionActionCfg = GRIPPER
+
+
+@configclass
+class FurnitureActionsCfg:
+    """Actions of the environment."""
+
+    chunk: mdp.ChunkActionCfg = mdp.ChunkActionCfg(asset_name="robot", horizon=8, terms=FurnitureActionTermsCfg())
+
+
+@configclass
+class FurnitureObservationsCfg:
+    """Observations of the environment."""
+
+    @configclass
+    class PolicyCfg(ObservationGroupCfg):
+        """State in the environment's frame: 16 numbers of the robot and 7 of each part."""
+
+        eef_pos = ObservationTermCfg(func=mdp.body_frame_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
+        eef_rot6d = ObservationTermCfg(func=mdp.body_rot6d, params={"robot_cfg": HAND})
+        eef_vel = ObservationTermCfg(func=mdp.body_frame_vel, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
+        gripper_width = ObservationTermCfg(func=mdp.gripper_width, params={"robot_cfg": FINGERS})
+        parts = ObservationTermCfg(func=mdp.object_poses, params={"names": []})
+
+    policy: PolicyCfg = PolicyCfg()
+
+
+@configclass
+class FurnitureEventsCfg(RobotEventsCfg):
+    """Randomisation at resets."""
+
+    reset_parts = EventTermCfg(
+        func=mdp.reset_objects_uniform, mode="reset", params={"objects": [], "position": 0.0, "yaw": 0.0}
+    )
+
+
+@configclass
+class FurnitureRewardsCfg:
+    """Sparse reward: 1 for each joint when it is made for the first time in an episode."""
+
+    joints = RewardTermCfg(func=mdp.newly_made, weight=1.0)
+
+
+@configclass
+class FurnitureTerminationsCfg:
+    """Ends of an episode; all but the time-out are noticed at every control tick."""
+
+    success = DoneTerm(func=mdp.Latch, params={"term": DoneTerm(func=mdp.assembled), "metric": "success"})
+    dropped = DoneTerm(
+        func=mdp.Latch,
+        params={"term": DoneTerm(func=mdp.dropped, params={"height": -0.05, "objects": []}), "metric": "dropped"},
+    )
+    non_finite = DoneTerm(
+        func=mdp.Latch,
+        params={"term": DoneTerm(func=mdp.non_finite, params={"objects": []}), "metric": "non_finite"},
+    )
+    time_out = DoneTerm(func=base_mdp.time_out, time_out=True)
+
+
+@configclass
+class FurnitureEnvCfg(ManipulationEnvCfg):
+    """Assemble a furniture from its parts with a Franka Panda; subclasses name the furniture."""
+
+    furniture: Furniture = MISSING
+    """Parts and joints."""
+
+    randomization: RandomizationCfg = LOW
+    """Beginnings of episodes."""
+
+    sim: SimulationCfg = replace(ManipulationEnvCfg().sim, physics=FurniturePhysicsCfg())
+    decimation: int = 8
+    scene: TabletopSceneCfg = TabletopSceneCfg(num_envs=64, env_spacing=2.5)
+    actions: FurnitureActionsCfg = FurnitureActionsCfg()
+    observations: FurnitureObservationsCfg = FurnitureObservationsCfg()
+    events: FurnitureEventsCfg = FurnitureEventsCfg()
+    rewards: FurnitureRewardsCfg = FurnitureRewardsCfg()
+    terminations: FurnitureTerminationsCfg = FurnitureTerminationsCfg()
+    episode_length_s: float = 100.0
+
+    def __post_init__(self):
+        """Let the scene and the terms know the parts."""
+        names = list(self.furniture.parts)
+        for name, part in self.furniture.parts.items():
+            setattr(self.scene, name, part_cfg(name, part))
+        self.observations.policy.parts.params["names"] = names
+        self.events.reset_parts.params |= {
+            "objects": names,
+            "position": self.randomization.position,
+            "yaw": self.randomization.yaw,
+        }
+        self.events.reset_arm.params["position_range"] = (-self.randomization.joints, self.randomization.joints)
+        for done in (self.terminations.dropped, self.terminations.non_finite):
+            done.params["term"].params["objects"] = names

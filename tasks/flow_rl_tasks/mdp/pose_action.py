@@ -1,0 +1,106 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Absolute pose of the tool with a continuous representation of its orientation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKinematicsAction
+from isaaclab.utils.math import (
+    axis_angle_from_quat,
+    matrix_from_quat,
+    quat_apply,
+    quat_conjugate,
+    quat_from_angle_axis,
+    quat_from_matrix,
+    quat_mul,
+    quat_unique,
+)
+
+if TYPE_CHECKING:
+    from isaaclab.envs import ManagerBasedEnv
+
+    from .actions_cfg import Rot6dPoseActionCfg
+
+
+class Rot6dPoseAction(DifferentialInverseKinematicsAction):
+    """Moves the tool towards a pose: position (3) and the first two columns of its rotation matrix (6).
+
+    Positions are ``offset + scale * action`` in the frame of the robot's base; the columns are orthonormalised (Zhou et
+    al., 2019, "On the Continuity of Rotation Representations in Neural Networks"). Per control tick the tool is led at
+    most ``max_step`` [m] and ``max_turn`` [rad] further, so that distant poses are approached at a bounded speed.
+    """
+
+    cfg: Rot6dPoseActionCfg
+
+    def __init__(self, cfg: Rot6dPoseActionCfg, env: ManagerBasedEnv):
+        super().__init__(cfg, env)
+        self._damping = 1e-4 * torch.eye(6, device=self.device)
+        # An action of zeros has no direction: it means a gripper that points down.
+        self._down = torch.tensor((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), device=self.device) * 1e-3
+
+    @property
+    def action_dim(self) -> int:
+        """Size of an action, 9."""
+        return 9
+
+    def process_actions(self, actions: torch.Tensor) -> None:
+        """Take actions, shape (E, 9)."""
+        self._raw_actions.copy_(actions)
+        self._processed_actions.copy_(actions * self._scale + self._offset)
+        pos = self._processed_actions[:, :3]
+        quat = quat_from_rot6d(self._processed_actions[:, 3:] + self._down)
+        tool_pos, tool_quat = self._compute_frame_pose()
+        pos, quat = step_towards(tool_pos, tool_quat, pos, quat, self.cfg.max_step, self.cfg.max_turn)
+        self._ik_controller.set_command(torch.cat((pos, quat), dim=1), tool_pos, tool_quat)
+
+    def apply_actions(self) -> None:
+        """Set joint targets: inverse kinematics, and in its null space a pull towards the arm's initial posture."""
+        tool_pos, tool_quat = self._compute_frame_pose()
+        data = self._asset.data
+        joint_pos = data.joint_pos.torch[:, self._joint_ids]
+        jacobian = self._compute_frame_jacobian()
+        target = self._ik_controller.compute(tool_pos, tool_quat, jacobian, joint_pos)
+        pull = self.cfg.posture_gain * (data.default_joint_pos.torch[:, self._joint_ids] - joint_pos).unsqueeze(2)
+        across = jacobian.transpose(1, 2)
+        seen = torch.linalg.solve(jacobian @ across + self._damping, jacobian @ pull)
+        target = target + (pull - across @ seen).squeeze(2)
+        limits = data.soft_joint_pos_limits.torch[:, self._joint_ids]
+        target = target.clamp(limits[..., 0], limits[..., 1])
+        self._asset.set_joint_position_target_index(target=target, joint_ids=self._joint_ids)
+
+    def raw_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
+        """Action that means a pose in the frame of the robot's base, shape (E, 9)."""
+        matrix = matrix_from_quat(quat)
+        return (torch.cat((pos, matrix[:, :, 0], matrix[:, :, 1]), dim=1) - self._offset) / self._scale
+
+
+def quat_from_rot6d(rot6d: torch.Tensor) -> torch.Tensor:
+    """Orientation (x, y, z, w) from two columns of a rotation matrix, orthonormalised, shapes (E, 6) and (E, 4)."""
+    x = torch.nn.functional.normalize(rot6d[:, :3], dim=1)
+    y = rot6d[:, 3:] - (x * rot6d[:, 3:]).sum(dim=1, keepdim=True) * x
+    # Parallel columns leave the turn about x open: take any direction across.
+    across = torch.linalg.cross(x, x.roll(1, dims=1))
+    y = torch.nn.functional.normalize(torch.where(y.norm(dim=1, keepdim=True) > 1e-6, y, across), dim=1)
+    return quat_from_matrix(torch.stack((x, y, torch.linalg.cross(x, y)), dim=2))
+
+
+def step_towards(
+    pos: torch.Tensor,
+    quat: torch.Tensor,
+    target_pos: torch.Tensor,
+    target_quat: torch.Tensor,
+    max_step: float | torch.Tensor,
+    max_turn: float | torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pose on the way to a target, at most ``max_step`` [m] and ``max_turn`` [rad] away; shapes (E, 3) and (E, 4)."""
+    shift = target_pos - pos
+    shift = shift * (max_step / shift.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    turn = axis_angle_from_quat(quat_unique(quat_mul(target_quat, quat_conjugate(quat))))  # (E, 3)
+    angle = turn.norm(dim=1)
+    axis = turn / angle.unsqueeze(1).clamp(min=1e-9)
+    return pos + shift, quat_mul(quat_from_angle_axis(angle.clamp(max=max_turn), axis), quat)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Parts and joints of the one_leg task: the top of a square table and one of its legs.
+
+Sizes follow FurnitureBench's square table: a top of 16.25 cm with holes at +-5.625 cm, a leg of 3 x 3 x 8.75 cm.
+The peg's rounded tip stands in for the original's chamfers.
+"""
+
+import math
+
+from flow_rl_assets.furniture import Box, Frame, Furniture, Joint, Part, Thread, peg, perforated_plate
+
+PEG_RADIUS = 0.0115
+TOP_THICKNESS = 0.031
+LEG_WIDTH, LEG_LENGTH, PEG_LENGTH = 0.03, 0.0875, 0.025
+HOLES = [(x, y) for x in (-0.05625, 0.05625) for y in (-0.05625, 0.05625)]
+
+
+def one_leg(clearance: float = 0.0015) -> Furniture:
+    """One of four holes of the table's top, which lies upside down, takes the leg; ``clearance`` in m per side."""
+    shoulder = -LEG_LENGTH / 2
+    top = Part(
+        shapes=perforated_plate((0.1625, 0.1625, TOP_THICKNESS), HOLES, 2 * (PEG_RADIUS + clearance)),
+        mass=0.5,
+        start=Frame((0.55, 0.14, TOP_THICKNESS / 2)),
+        colour=(0.78, 0.66, 0.48),
+    )
+    leg = Part(
+        shapes=(
+            Box((LEG_WIDTH, LEG_WIDTH, LEG_LENGTH)),
+            peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
+        ),
+        mass=0.1,
+        start=Frame((0.43, -0.15, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        colour=(0.35, 0.22, 0.12),
+        grasp=LEG_LENGTH / 2 - 0.012,
+        lying_grasp=0.0,
+    )
+    return Furniture(
+        name="one_leg",
+        parts={"top": top, "leg": leg},
+        joints=(
+            Joint(
+                kind="screw",
+                part="leg",
+                onto="top",
+                part_frame=Frame((0.0, 0.0, shoulder - PEG_LENGTH)),
+                onto_frames=tuple(Frame((x, y, TOP_THICKNESS / 2)) for x, y in HOLES),
+                depth=0.02425,
+                approach=0.04,
+                thread=Thread(engage_depth=0.02),
+            ),
+        ),
+        clearance=clearance,
+    )
+
+
+ONE_LEG = one_leg()

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Parts and joints of the round_table task: a round top, a leg that is screwed into it, and a cross base on the leg.
+
+The order of assembly is FurnitureBench's, and so are the sizes of the leg (3.25 x 3.25 x 9.1 cm). The top is an
+octagon of boxes around the hole.
+"""
+
+import math
+
+from flow_rl_assets.furniture import Box, Frame, Furniture, Joint, Part, Thread, peg, perforated_plate
+
+PEG_RADIUS = 0.0115
+TOP_RADIUS, TOP_THICKNESS, TOP_CORE = 0.075, 0.031, 0.07
+LEG_WIDTH, LEG_LENGTH, PEG_LENGTH = 0.0325, 0.091, 0.025
+HUB_WIDTH, HUB_HEIGHT, HUB_PEG_RADIUS, HUB_PEG_LENGTH = 0.056, 0.034, 0.0105, 0.015
+ARM_LENGTH, ARM_WIDTH, ARM_HEIGHT = 0.045, 0.02, 0.012
+
+
+def round_table(clearance: float = 0.0015) -> Furniture:
+    """Round table, upside down, with a gap of ``clearance`` [m] per side between pegs and holes."""
+    shoulder, end = -LEG_LENGTH / 2, LEG_LENGTH / 2
+    core = perforated_plate((TOP_CORE, TOP_CORE, TOP_THICKNESS), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
+    rim = TOP_RADIUS - TOP_CORE / 2
+    side = 2 * TOP_RADIUS * math.tan(math.pi / 8)
+    edges = tuple(
+        Box((rim, side, TOP_THICKNESS), ((TOP_RADIUS - rim / 2) * math.cos(a), (TOP_RADIUS - rim / 2) * math.sin(a), 0.0), a)
+        for a in (math.pi / 4 * i for i in range(8))
+    )
+    top = Part(
+        shapes=core + edges,
+        mass=0.5,
+        start=Frame((0.5, 0.21, TOP_THICKNESS / 2)),
+        colour=(0.78, 0.66, 0.48),
+    )
+    leg = Part(
+        shapes=(
+            Box((LEG_WIDTH, LEG_WIDTH, LEG_LENGTH)),
+            peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
+            peg(HUB_PEG_RADIUS, tip=end + HUB_PEG_LENGTH, root=end - HUB_PEG_RADIUS),
+        ),
+        mass=0.12,
+        start=Frame((0.42, -0.03, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        colour=(0.35, 0.22, 0.12),
+        grasp=LEG_LENGTH / 2 - 0.012,
+        lying_grasp=0.0,
+    )
+    hub = perforated_plate((HUB_WIDTH, HUB_WIDTH, HUB_HEIGHT), [(0.0, 0.0)], 2 * (HUB_PEG_RADIUS + clearance))
+    reach, low = HUB_WIDTH / 2 + ARM_LENGTH / 2, (ARM_HEIGHT - HUB_HEIGHT) / 2
+    arms = tuple(
+        Box((ARM_LENGTH, ARM_WIDTH, ARM_HEIGHT), (reach * math.cos(a), reach * math.sin(a), low), a)
+        for a in (math.pi / 2 * i for i in range(4))
+    )
+    base = Part(
+        shapes=hub + arms,
+        mass=0.15,
+        start=Frame((0.42, -0.3, HUB_HEIGHT / 2)),
+        colour=(0.55, 0.4, 0.25),
+        grasp=HUB_HEIGHT / 2 - 0.008,
+    )
+    return Furniture(
+        name="round_table",
+        parts={"top": top, "leg": leg, "base": base},
+        joints=(
+            Joint(
+                kind="screw",
+                part="leg",
+                onto="top",
+                part_frame=Frame((0.0, 0.0, shoulder - PEG_LENGTH)),
+                onto_frames=(Frame((0.0, 0.0, TOP_THICKNESS / 2)),),
+                depth=0.02425,
+                approach=0.04,
+                thread=Thread(engage_depth=0.02),
+            ),
+            Joint(
+                kind="insert",
+                part="base",
+                onto="leg",
+                part_frame=Frame((0.0, 0.0, -HUB_HEIGHT / 2)),
+                onto_frames=(Frame((0.0, 0.0, end)),),
+                depth=0.0,
+                approach=HUB_PEG_LENGTH + 0.02,
+            ),
+        ),
+        clearance=clearance,
+    )
+
+
+ROUND_TABLE = round_table()

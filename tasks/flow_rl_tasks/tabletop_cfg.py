@@ -1,0 +1,90 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What the tasks of a Franka Panda at a table share: the scene, its gripper, its start."""
+
+import isaaclab.envs.mdp as base_mdp
+import isaaclab.sim as sim_utils
+from isaaclab.assets import ArticulationCfg, AssetBaseCfg
+from isaaclab.controllers import DifferentialIKControllerCfg
+from isaaclab.envs.mdp import BinaryJointPositionActionCfg
+from isaaclab.managers import EventTermCfg, SceneEntityCfg
+from isaaclab.scene import InteractiveSceneCfg
+from isaaclab.sensors import CameraCfg
+from isaaclab.utils import configclass, replace
+
+from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HAND_BODY
+
+HAND = SceneEntityCfg("robot", body_names=HAND_BODY)
+FINGERS = SceneEntityCfg("robot", joint_names="panda_finger_joint[12]")
+ARM_JOINTS = "panda_joint[1-7]"
+
+
+@configclass
+class TabletopSceneCfg(InteractiveSceneCfg):
+    """Franka Panda behind a table (top at z = 0)."""
+
+    robot: ArticulationCfg = replace(FRANKA_CFG, prim_path="{ENV_REGEX_NS}/Robot")
+
+    table: AssetBaseCfg = AssetBaseCfg(
+        prim_path="{ENV_REGEX_NS}/Table",
+        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.3, 0.0, -0.025)),
+        spawn=sim_utils.CuboidCfg(
+            size=(1.0, 1.0, 0.05),
+            collision_props=COLLISION_PROPS,
+            physics_material=GRIP_MATERIAL,
+            visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.55, 0.45, 0.35)),
+        ),
+    )
+
+    # Seen only: what leaves the table ends the episode before it would land.
+    ground: AssetBaseCfg = AssetBaseCfg(
+        prim_path="/World/Ground",
+        init_state=AssetBaseCfg.InitialStateCfg(pos=(0.0, 0.0, -0.8)),
+        spawn=sim_utils.CuboidCfg(
+            size=(24.0, 24.0, 0.1), visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=(0.35, 0.37, 0.40))
+        ),
+    )
+
+    light: AssetBaseCfg = AssetBaseCfg(
+        prim_path="/World/Light", spawn=sim_utils.DomeLightCfg(color=(0.9, 0.9, 0.9), intensity=2000.0)
+    )
+
+    camera: CameraCfg | None = None
+    """Camera that looks at the scene from the front; see :meth:`ManipulationEnvCfg.set_camera`."""
+
+
+def pose_controller(use_relative_mode: bool) -> DifferentialIKControllerCfg:
+    """Differential inverse kinematics of the tool's pose."""
+    return DifferentialIKControllerCfg(
+        command_type="pose", use_relative_mode=use_relative_mode, ik_method="dls", ik_params={"lambda_val": 0.01}
+    )
+
+
+GRIPPER = BinaryJointPositionActionCfg(
+    asset_name="robot",
+    joint_names=["panda_finger_joint[12]"],
+    open_command_expr={"panda_finger_joint[12]": 0.04},
+    close_command_expr={"panda_finger_joint[12]": 0.0},
+)
+"""Opens the gripper for actions of 0 or more, and closes it."""
+
+
+@configclass
+class RobotEventsCfg:
+    """Randomisation of the robot at resets."""
+
+    reset_arm = EventTermCfg(
+        func=base_mdp.reset_joints_by_offset,
+        mode="reset",
+        params={
+            "asset_cfg": SceneEntityCfg("robot", joint_names=ARM_JOINTS),
+            "position_range": (-0.03, 0.03),
+            "velocity_range": (0.0, 0.0),
+        },
+    )
+    reset_gripper = EventTermCfg(
+        func=base_mdp.reset_joints_by_offset,
+        mode="reset",
+        params={"asset_cfg": FINGERS, "position_range": (0.0, 0.0), "velocity_range": (0.0, 0.0)},
+    )
