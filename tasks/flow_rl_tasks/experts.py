@@ -31,6 +31,9 @@ class PoseExpert(ABC):
     ACTION_NOISE = 0.4
     """Standard deviation of arm actions at quality 0, in units of the largest action."""
 
+    ABSOLUTE_NOISE = 0.02
+    """Factor of the noise for arms that are commanded by absolute poses."""
+
     PAUSE_PROBABILITY = 0.1
     """Chance per control tick to start a pause, at quality 0."""
 
@@ -121,6 +124,8 @@ class PoseExpert(ABC):
         starts = self.rand(self.num_envs) < self.PAUSE_PROBABILITY * self.imperfection
         self._pause = torch.where(starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0))
         noise = self.ACTION_NOISE * self.imperfection * self.randn(*action.shape)
+        pauses = self._pause.unsqueeze(1) > 0
         if self.arm.cfg.controller.use_relative_mode:
-            return torch.where(self._pause.unsqueeze(1) > 0, torch.zeros_like(action), action + noise)
-        return action + 0.05 * noise
+            return torch.where(pauses, torch.zeros_like(action), action + noise)
+        action = torch.where(pauses, self._pose_action(*self.tool_pose()), action)
+        return action + self.ABSOLUTE_NOISE * noise

@@ -81,6 +81,9 @@ class AssemblyExpert(PoseExpert):
     HOVER_DISTANCE = 0.06
     """Of the tool from the grasp before the approach [m]."""
 
+    TRAVEL_HEIGHT = 0.18
+    """Least height of the empty tool far from its next grasp [m]."""
+
     CLOSE_TICKS = 4
     OPEN_TICKS = 3
 
@@ -213,20 +216,22 @@ class AssemblyExpert(PoseExpert):
 
         # above the screw, and turning it
         top = part_pos + self._grasp[part].unsqueeze(1) * axis
-        above = top + (phase[:, None] == REACH) * 0.06 * self._up + (phase[:, None] == RISE) * 0.045 * self._up
+        above = top + (phase[:, None] == REACH) * 0.06 * self._up
         spin_yaw = torch.where((phase == REACH) | (phase == SINK) | (phase == GRIP), self._start_yaw, self._end_yaw)
         spin_quat = self._pointing_down(spin_yaw)
 
         approach = matrix_from_quat(self._grasp_quat)[:, :, 2]
         hover = self._grasp_pos - self.HOVER_DISTANCE * approach
+        far = (tool_pos[:, :2] - hover[:, :2]).norm(dim=1) > 0.08
+        hover[:, 2] = torch.where(far, hover[:, 2].clamp(min=self.TRAVEL_HEIGHT), hover[:, 2])
         goal = torch.where((phase == HOVER).unsqueeze(1), hover, self._grasp_pos)
         goal_quat = self._grasp_quat
         holds = ((phase >= CARRY) & (phase <= LOWER)).unsqueeze(1)
         goal, goal_quat = torch.where(holds, held_pos, goal), torch.where(holds, held_quat, goal_quat)
-        leaves = ((phase == LIFT) | (phase == RELEASE) | (phase == RETREAT)).unsqueeze(1)
-        goal, goal_quat = torch.where(leaves, self._leave, goal), torch.where(leaves, self._grasp_quat, goal_quat)
         spins = (phase >= REACH).unsqueeze(1)
         goal, goal_quat = torch.where(spins, above, goal), torch.where(spins, spin_quat, goal_quat)
+        leaves = ((phase == LIFT) | (phase == RELEASE) | (phase == RETREAT) | (phase >= LOOSEN)).unsqueeze(1)
+        goal, goal_quat = torch.where(leaves, self._leave, goal), torch.where(leaves, self._grasp_quat, goal_quat)
 
         speed = torch.tensor([SPEED[p] for p in range(len(SPEED))], device=self.device)[phase]  # (E, 2)
         goal, goal_quat = step_towards(tool_pos, tool_quat, goal, goal_quat, speed[:, :1], speed[:, 1])
@@ -281,6 +286,10 @@ class AssemblyExpert(PoseExpert):
         self._start_yaw = torch.where(choosing, yaw_near(yaw, self.START_YAW), self._start_yaw)
         quarter = self._start_yaw - math.pi / 2
         self._end_yaw = torch.where(choosing, torch.where(self.strategy == 0, quarter, -self.START_YAW), self._end_yaw)
+        # out of the arm's reach: begin a quarter turn earlier
+        late = (self.phase == REACH) & (self.ticks > 30)
+        self._start_yaw = torch.where(late, self._start_yaw - math.pi / 2, self._start_yaw)
+        self.ticks = torch.where(late, 2, self.ticks)
         spin = self._pointing_down(self._start_yaw)
         top = grasp_pos
         over = (tool_pos[:, :2] - top[:, :2]).norm(dim=1) < 0.004
@@ -288,16 +297,22 @@ class AssemblyExpert(PoseExpert):
         down = ((tool_pos - top).norm(dim=1) < 0.005) | (self.ticks > 10)
         self.enter((self.phase == SINK) & down, GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
-        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
-        self.enter((self.phase == TURN) & turned, LOOSEN)
-        self.enter((self.phase == LOOSEN) & (self.ticks > self.OPEN_TICKS), RISE)
-        risen = (self.phase == RISE) & ((tool_pos[:, 2] - top[:, 2] > 0.035) | (self.ticks > 6))
+        # a made joint is no longer this one, so it is not engaged
+        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25) | ~engaged
+        loosens = (self.phase == TURN) & turned
+        self._leave = torch.where(loosens.unsqueeze(1), tool_pos, self._leave)
+        self._grasp_quat = torch.where(loosens.unsqueeze(1), tool_quat, self._grasp_quat)
+        self.enter(loosens, LOOSEN)
+        rises = (self.phase == LOOSEN) & (self.ticks > self.OPEN_TICKS)
+        self._leave = torch.where(rises.unsqueeze(1), tool_pos + 0.045 * self._up, self._leave)
+        self.enter(rises, RISE)
+        risen = (self.phase == RISE) & (((tool_pos - self._leave).norm(dim=1) < 0.01) | (self.ticks > 6))
         self.enter(risen, REACH)
 
         # what went wrong, and what is done
         held = (self.phase >= LIFT) & (self.phase <= LOWER)
         self.enter(held & ((tool_pos - grasp_pos).norm(dim=1) > self.LOST), HOVER)
-        self.enter((self.phase >= REACH) & ~engaged, HOVER)
+        self.enter((self.phase >= REACH) & (self.phase <= GRIP) & ~engaged, HOVER)
 
     def _inclined(self, axis: torch.Tensor) -> torch.Tensor:
         """Orientation of the gripper that takes a part lying along ``axis`` (E, 3), shape (E, 4)."""

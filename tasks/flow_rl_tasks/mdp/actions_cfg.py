@@ -38,5 +38,5 @@ class Rot6dPoseActionCfg(DifferentialInverseKinematicsActionCfg):
     max_turn: float = 0.3
     """Greatest turn per control tick [rad]."""
 
-    posture_gain: float = 0.2
+    posture_gain: float = 0.5
     """Share of the way to the arm's initial posture that redundant joints go per control tick."""
