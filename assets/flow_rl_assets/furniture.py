@@ -281,6 +281,19 @@ def perforated_plate(
     return tuple(boxes)
 
 
+FOOT_HEIGHT = 0.001
+"""How far feet stick out [m]."""
+
+
+def feet(x: float, y: float, bottom: float, radius: float = 0.004) -> tuple[Capsule, ...]:
+    """Four round feet at (+-x, +-y) [m] under a part whose underside is at ``bottom``.
+
+    A part made of many boxes would otherwise rest on all of their corners, and each contact costs time.
+    """
+    centre = bottom - FOOT_HEIGHT + 1.5 * radius
+    return tuple(Capsule(radius, 3 * radius, (i * x, j * y, centre)) for i in (-1, 1) for j in (-1, 1))
+
+
 def peg(radius: float, tip: float, root: float) -> Capsule:
     """Capsule on the z axis whose rounded end is at ``tip`` and whose other end is buried in the body at ``root``."""
     return Capsule(radius, abs(root - tip), (0.0, 0.0, (tip + root) / 2))

@@ -9,7 +9,7 @@ colliders are convex.
 
 import math
 
-from flow_rl_assets.furniture import Box, Frame, Furniture, Joint, Part, Thread, peg, perforated_plate
+from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
 
 PEG_RADIUS = 0.0115
 BASE_WIDTH, BASE_HEIGHT = 0.09, 0.031
@@ -21,9 +21,10 @@ def lamp(clearance: float = 0.0015) -> Furniture:
     """Lamp with a gap of ``clearance`` [m] per side between the bulb's peg and the base."""
     shoulder = -BULB_LENGTH / 2
     base = Part(
-        shapes=perforated_plate((BASE_WIDTH, BASE_WIDTH, BASE_HEIGHT), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance)),
+        shapes=perforated_plate((BASE_WIDTH, BASE_WIDTH, BASE_HEIGHT), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
+        + feet(BASE_WIDTH / 2 - 0.006, BASE_WIDTH / 2 - 0.006, -BASE_HEIGHT / 2),
         mass=0.4,
-        start=Frame((0.5, 0.18, BASE_HEIGHT / 2)),
+        start=Frame((0.5, 0.18, BASE_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.25, 0.27, 0.3),
     )
     bulb = Part(
@@ -42,9 +43,10 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         shapes=(
             *(Box((wall, HOOD_WIDTH, HOOD_HEIGHT), (side * (half - wall / 2), 0.0, 0.0)) for side in (-1, 1)),
             *(Box((HOOD_WIDTH - 2 * wall, wall, HOOD_HEIGHT), (0.0, side * (half - wall / 2), 0.0)) for side in (-1, 1)),
+            *feet(half - wall / 2, half - wall / 2, -HOOD_HEIGHT / 2),
         ),
         mass=0.1,
-        start=Frame((0.45, -0.2, HOOD_HEIGHT / 2)),
+        start=Frame((0.45, -0.2, HOOD_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.75, 0.3, 0.15),
         grasp=HOOD_HEIGHT / 2 - 0.012,
     )
@@ -68,7 +70,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
                 onto="base",
                 part_frame=Frame((0.0, 0.0, -HOOD_HEIGHT / 2)),
                 onto_frames=(Frame((0.0, 0.0, BASE_HEIGHT / 2)),),
-                depth=0.0,
+                depth=-FOOT_HEIGHT,
                 approach=BULB_LENGTH + 0.025,
                 depth_tolerance=0.003,
                 lateral_tolerance=0.012,

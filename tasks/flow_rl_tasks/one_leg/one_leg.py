@@ -9,10 +9,10 @@ The peg's rounded tip stands in for the original's chamfers.
 
 import math
 
-from flow_rl_assets.furniture import Box, Frame, Furniture, Joint, Part, Thread, peg, perforated_plate
+from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
 
 PEG_RADIUS = 0.0115
-TOP_THICKNESS = 0.031
+TOP_WIDTH, TOP_THICKNESS = 0.1625, 0.031
 LEG_WIDTH, LEG_LENGTH, PEG_LENGTH = 0.03, 0.0875, 0.025
 HOLES = [(x, y) for x in (-0.05625, 0.05625) for y in (-0.05625, 0.05625)]
 
@@ -21,9 +21,10 @@ def one_leg(clearance: float = 0.0015) -> Furniture:
     """One of four holes of the table's top, which lies upside down, takes the leg; ``clearance`` in m per side."""
     shoulder = -LEG_LENGTH / 2
     top = Part(
-        shapes=perforated_plate((0.1625, 0.1625, TOP_THICKNESS), HOLES, 2 * (PEG_RADIUS + clearance)),
+        shapes=perforated_plate((TOP_WIDTH, TOP_WIDTH, TOP_THICKNESS), HOLES, 2 * (PEG_RADIUS + clearance))
+        + feet(TOP_WIDTH / 2 - 0.006, TOP_WIDTH / 2 - 0.006, -TOP_THICKNESS / 2),
         mass=0.5,
-        start=Frame((0.55, 0.14, TOP_THICKNESS / 2)),
+        start=Frame((0.55, 0.14, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
         colour=(0.78, 0.66, 0.48),
     )
     leg = Part(

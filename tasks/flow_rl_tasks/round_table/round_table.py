@@ -9,7 +9,7 @@ octagon of boxes around the hole.
 
 import math
 
-from flow_rl_assets.furniture import Box, Frame, Furniture, Joint, Part, Thread, peg, perforated_plate
+from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
 
 PEG_RADIUS = 0.0115
 TOP_RADIUS, TOP_THICKNESS, TOP_CORE = 0.075, 0.031, 0.07
@@ -29,9 +29,9 @@ def round_table(clearance: float = 0.0015) -> Furniture:
         for a in (math.pi / 4 * i for i in range(8))
     )
     top = Part(
-        shapes=core + edges,
+        shapes=core + edges + feet(0.05, 0.05, -TOP_THICKNESS / 2),
         mass=0.5,
-        start=Frame((0.5, 0.21, TOP_THICKNESS / 2)),
+        start=Frame((0.5, 0.21, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
         colour=(0.78, 0.66, 0.48),
     )
     leg = Part(
@@ -53,9 +53,9 @@ def round_table(clearance: float = 0.0015) -> Furniture:
         for a in (math.pi / 2 * i for i in range(4))
     )
     base = Part(
-        shapes=hub + arms,
+        shapes=hub + arms + feet(HUB_WIDTH / 2 - 0.006, HUB_WIDTH / 2 - 0.006, -HUB_HEIGHT / 2),
         mass=0.15,
-        start=Frame((0.42, -0.3, HUB_HEIGHT / 2)),
+        start=Frame((0.42, -0.3, HUB_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.55, 0.4, 0.25),
         grasp=HUB_HEIGHT / 2 - 0.008,
     )
@@ -79,7 +79,7 @@ def round_table(clearance: float = 0.0015) -> Furniture:
                 onto="leg",
                 part_frame=Frame((0.0, 0.0, -HUB_HEIGHT / 2)),
                 onto_frames=(Frame((0.0, 0.0, end)),),
-                depth=0.0,
+                depth=-FOOT_HEIGHT,
                 approach=HUB_PEG_LENGTH + 0.02,
             ),
         ),
