@@ -54,10 +54,10 @@ class TabletopSceneCfg(InteractiveSceneCfg):
     """Camera that looks at the scene from the front; see :meth:`ManipulationEnvCfg.set_camera`."""
 
 
-def pose_controller(use_relative_mode: bool) -> DifferentialIKControllerCfg:
-    """Differential inverse kinematics of the tool's pose."""
+def pose_controller(use_relative_mode: bool, damping: float = 0.01) -> DifferentialIKControllerCfg:
+    """Differential inverse kinematics of the tool's pose by damped least squares."""
     return DifferentialIKControllerCfg(
-        command_type="pose", use_relative_mode=use_relative_mode, ik_method="dls", ik_params={"lambda_val": 0.01}
+        command_type="pose", use_relative_mode=use_relative_mode, ik_method="dls", ik_params={"lambda_val": damping}
     )
 
 

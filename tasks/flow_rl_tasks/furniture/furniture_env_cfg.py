@@ -58,7 +58,7 @@ class FurnitureActionTermsCfg:
         joint_names=[ARM_JOINTS],
         body_name=HAND_BODY,
         body_offset=mdp.Rot6dPoseActionCfg.OffsetCfg(pos=TCP_OFFSET),
-        controller=pose_controller(use_relative_mode=False),
+        controller=pose_controller(use_relative_mode=False, damping=0.05),
         # Positions are centred in the workspace and divided by its half-widths.
         scale=(0.2, 0.4, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         offset=(0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),

@@ -38,5 +38,8 @@ class Rot6dPoseActionCfg(DifferentialInverseKinematicsActionCfg):
     max_turn: float = 0.3
     """Greatest turn per control tick [rad]."""
 
+    max_joint_step: float = 0.25
+    """Greatest motion of a joint per control tick [rad]; near singular poses inverse kinematics asks for more."""
+
     posture_gain: float = 0.5
     """Share of the way to the arm's initial posture that redundant joints go per control tick."""

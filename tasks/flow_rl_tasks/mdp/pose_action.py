@@ -68,7 +68,8 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         pull = self.cfg.posture_gain * (data.default_joint_pos.torch[:, self._joint_ids] - joint_pos).unsqueeze(2)
         across = jacobian.transpose(1, 2)
         seen = torch.linalg.solve(jacobian @ across + self._damping, jacobian @ pull)
-        target = target + (pull - across @ seen).squeeze(2)
+        step = target - joint_pos + (pull - across @ seen).squeeze(2)
+        target = joint_pos + step.clamp(-self.cfg.max_joint_step, self.cfg.max_joint_step)
         limits = data.soft_joint_pos_limits.torch[:, self._joint_ids]
         target = target.clamp(limits[..., 0], limits[..., 1])
         self._asset.set_joint_position_target_index(target=target, joint_ids=self._joint_ids)
