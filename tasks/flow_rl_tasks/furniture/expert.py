@@ -75,7 +75,7 @@ class AssemblyExpert(PoseExpert):
 
     strategies = ("quarter", "half")
 
-    INCLINATION = math.radians(55)
+    INCLINATION = math.radians(65)
     """Of the gripper that takes a lying part."""
 
     HOVER_DISTANCE = 0.06

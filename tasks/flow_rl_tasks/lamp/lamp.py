@@ -24,7 +24,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         shapes=perforated_plate((BASE_WIDTH, BASE_WIDTH, BASE_HEIGHT), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
         + feet(BASE_WIDTH / 2 - 0.006, BASE_WIDTH / 2 - 0.006, -BASE_HEIGHT / 2),
         mass=0.4,
-        start=Frame((0.5, 0.18, BASE_HEIGHT / 2 + FOOT_HEIGHT)),
+        start=Frame((0.56, 0.18, BASE_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.25, 0.27, 0.3),
     )
     bulb = Part(
@@ -33,10 +33,10 @@ def lamp(clearance: float = 0.0015) -> Furniture:
             peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
         ),
         mass=0.08,
-        start=Frame((0.45, -0.02, BULB_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        start=Frame((0.38, -0.02, BULB_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.95, 0.9, 0.65),
         grasp=BULB_LENGTH / 2 - 0.012,
-        lying_grasp=0.0,
+        lying_grasp=-0.0075,
     )
     half, wall = HOOD_WIDTH / 2, HOOD_WALL
     hood = Part(

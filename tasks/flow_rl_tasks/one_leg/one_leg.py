@@ -24,7 +24,7 @@ def one_leg(clearance: float = 0.0015) -> Furniture:
         shapes=perforated_plate((TOP_WIDTH, TOP_WIDTH, TOP_THICKNESS), HOLES, 2 * (PEG_RADIUS + clearance))
         + feet(TOP_WIDTH / 2 - 0.006, TOP_WIDTH / 2 - 0.006, -TOP_THICKNESS / 2),
         mass=0.5,
-        start=Frame((0.55, 0.14, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
+        start=Frame((0.6, 0.14, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
         colour=(0.78, 0.66, 0.48),
     )
     leg = Part(
@@ -33,10 +33,10 @@ def one_leg(clearance: float = 0.0015) -> Furniture:
             peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
         ),
         mass=0.1,
-        start=Frame((0.43, -0.15, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        start=Frame((0.38, -0.15, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.35, 0.22, 0.12),
         grasp=LEG_LENGTH / 2 - 0.012,
-        lying_grasp=0.0,
+        lying_grasp=-0.006,
     )
     return Furniture(
         name="one_leg",

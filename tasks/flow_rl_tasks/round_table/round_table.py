@@ -31,7 +31,7 @@ def round_table(clearance: float = 0.0015) -> Furniture:
     top = Part(
         shapes=core + edges + feet(0.05, 0.05, -TOP_THICKNESS / 2),
         mass=0.5,
-        start=Frame((0.5, 0.21, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
+        start=Frame((0.56, 0.21, TOP_THICKNESS / 2 + FOOT_HEIGHT)),
         colour=(0.78, 0.66, 0.48),
     )
     leg = Part(
@@ -41,10 +41,10 @@ def round_table(clearance: float = 0.0015) -> Furniture:
             peg(HUB_PEG_RADIUS, tip=end + HUB_PEG_LENGTH, root=end - HUB_PEG_RADIUS),
         ),
         mass=0.12,
-        start=Frame((0.42, -0.03, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        start=Frame((0.38, -0.03, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.35, 0.22, 0.12),
         grasp=LEG_LENGTH / 2 - 0.012,
-        lying_grasp=0.0,
+        lying_grasp=-0.003,
     )
     hub = perforated_plate((HUB_WIDTH, HUB_WIDTH, HUB_HEIGHT), [(0.0, 0.0)], 2 * (HUB_PEG_RADIUS + clearance))
     reach, low = HUB_WIDTH / 2 + ARM_LENGTH / 2, (ARM_HEIGHT - HUB_HEIGHT) / 2
