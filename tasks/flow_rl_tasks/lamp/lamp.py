@@ -24,7 +24,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         shapes=perforated_plate((BASE_WIDTH, BASE_WIDTH, BASE_HEIGHT), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
         + feet(BASE_WIDTH / 2 - 0.006, BASE_WIDTH / 2 - 0.006, -BASE_HEIGHT / 2),
         mass=0.4,
-        start=Frame((0.56, 0.18, BASE_HEIGHT / 2 + FOOT_HEIGHT)),
+        start=Frame((0.56, 0.2, BASE_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.25, 0.27, 0.3),
     )
     bulb = Part(
@@ -33,7 +33,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
             peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
         ),
         mass=0.08,
-        start=Frame((0.38, -0.02, BULB_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
+        start=Frame((0.38, -0.03, BULB_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.95, 0.9, 0.65),
         grasp=BULB_LENGTH / 2 - 0.012,
         lying_grasp=-0.0075,
@@ -46,7 +46,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
             *feet(half - wall / 2, half - wall / 2, -HOOD_HEIGHT / 2),
         ),
         mass=0.1,
-        start=Frame((0.45, -0.2, HOOD_HEIGHT / 2 + FOOT_HEIGHT)),
+        start=Frame((0.42, -0.31, HOOD_HEIGHT / 2 + FOOT_HEIGHT)),
         colour=(0.75, 0.3, 0.15),
         grasp=HOOD_HEIGHT / 2 - 0.012,
     )
