@@ -16,9 +16,10 @@ POLICY = FlowPolicyCfg(horizon=8)
 
 @configclass
 class FurniturePretrainCfg(PretrainCfg):
-    """Behaviour cloning."""
+    """Behaviour cloning, longer than for short tasks: the last millimetre decides."""
 
     actor: FlowPolicyCfg = POLICY
+    num_steps: int = 12000
 
 
 @configclass

@@ -99,10 +99,10 @@ class AssemblyExpert(PoseExpert):
     LOST = 0.04
     """Distance between the tool and the grasp at which the part was lost [m]."""
 
-    AIM_ERROR = 0.012
+    AIM_ERROR = 0.006
     """Standard deviation of grasps along the part, and of first attempts at a hole, at quality 0 [m]."""
 
-    SLIP_PROBABILITY = 0.05
+    SLIP_PROBABILITY = 0.01
     """Chance per control tick of carrying to open the gripper, at quality 0."""
 
     def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
