@@ -8,11 +8,15 @@ from dataclasses import MISSING
 import isaaclab.sim as sim_utils
 from isaaclab.assets import RigidObjectCfg
 from isaaclab.sim.spawners.shapes import ShapeCfg
-from isaaclab.utils import configclass
+from isaaclab.utils import configclass, replace
+from isaaclab_newton.sim.schemas import MujocoCollisionCfg
 from isaaclab_physx.sim.schemas import PhysxCollisionCfg, PhysxRigidBodyCfg
 
 from .franka import GRIP_MATERIAL, SOLVER_ITERATIONS
 from .furniture import Part
+
+PART_MATERIAL = [GRIP_MATERIAL[0], replace(GRIP_MATERIAL[1], torsional_friction=0.1)]
+"""Contact material of parts; with flat pads of 1 cm and a friction of 2, torsional friction is about 2 cm."""
 
 
 @configclass
@@ -38,8 +42,10 @@ def part_cfg(name: str, part: Part) -> RigidObjectCfg:
             collision_props=[
                 sim_utils.UsdPhysicsCollisionCfg(collision_enabled=True),
                 PhysxCollisionCfg(contact_offset=0.002, rest_offset=0.0),
+                # MuJoCo-Warp finds one contact per pair of boxes, about which a held part would turn freely.
+                MujocoCollisionCfg(condim=4),
             ],
-            physics_material=GRIP_MATERIAL,
+            physics_material=PART_MATERIAL,
             visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=part.colour),
         ),
     )
