@@ -210,7 +210,10 @@ class Furniture:
         if not joint.onto_frames:
             raise ValueError(f"{where}.onto_frames is empty; name at least one frame of {joint.onto!r}.")
         if (joint.kind == "screw") != (joint.thread is not None):
-            raise ValueError(f"{where} has kind={joint.kind!r} and thread={joint.thread}; a screw needs a thread, others none.")
+            raise ValueError(
+                f"{where}.thread={joint.thread} does not go with kind={joint.kind!r}: a screw needs a thread, other"
+                " kinds have none."
+            )
         for name in ("depth_tolerance", "lateral_tolerance", "tilt_tolerance"):
             _check_positive(f"{where}.{name}", getattr(joint, name))
         if joint.thread is not None:
@@ -243,9 +246,8 @@ class Furniture:
                     " peg and hole, with z against the direction of assembly."
                 )
         if joint.kind != "place":
-            near = [(np.asarray((r * math.cos(a), r * math.sin(a), -0.001, 1.0))) for r in (0.0, 0.03) for a in range(6)]
-            beside = [(frame.matrix() @ point)[:3] for point in near]
-            if not any(onto.contains(point) for point in beside) and not onto.contains((seat @ (0, 0, -0.001, 1))[:3]):
+            around = [(0.03 * math.cos(a), 0.03 * math.sin(a), -0.001, 1.0) for a in range(6)]
+            if not any(onto.contains((frame.matrix() @ point)[:3]) for point in [(0, 0, -0.001, 1), *around]):
                 raise ValueError(
                     f"{where}={frame} lies off {joint.onto!r}: nothing of the part surrounds it. Put it at the mouth"
                     " of the hole."

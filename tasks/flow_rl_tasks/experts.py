@@ -105,7 +105,7 @@ class PoseExpert(ABC):
         return torch.randn(*size, device=self.device, generator=self._generator)
 
     def _pose_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
-        """Arm action that leads to a pose, before clamping: (E, 6) relative, (E, 7) absolute, (E, 9) with 6-D rotation."""
+        """Arm action that leads to a pose, before clamping; (E, 6) relative, (E, 7) or, with 6-D rotation, (E, 9)."""
         if isinstance(self.arm, Rot6dPoseAction):
             return self.arm.raw_action(pos, quat)
         if self.arm.cfg.controller.use_relative_mode:

@@ -9,7 +9,7 @@ from flow_rl.configs.flow_policy import FlowPolicyCfg
 from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import RldtAlgorithmCfg, RldtRunnerCfg
-from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
+from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
 
 POLICY = FlowPolicyCfg(horizon=8)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -63,6 +64,32 @@ SPEED = {
 }
 
 
+@dataclass
+class View:
+    """What the expert sees of one joint, one row per environment; positions [m] in the environment's frame."""
+
+    joint: torch.Tensor
+    part: torch.Tensor
+    tool_pos: torch.Tensor
+    tool_quat: torch.Tensor
+    part_pos: torch.Tensor
+    part_quat: torch.Tensor
+    axis: torch.Tensor
+    """Of the part, its z axis."""
+    yaw: torch.Tensor
+    """Of the part, for one that stands."""
+    grasp_pos: torch.Tensor
+    """Where the part would be taken now."""
+    place_pos: torch.Tensor
+    place_axis: torch.Tensor
+    off_axis: torch.Tensor
+    """From the axis of the place to the part's frame."""
+    tilt: torch.Tensor
+    """Sine of the angle between the axes."""
+    engaged: torch.Tensor
+    depth: torch.Tensor
+
+
 class AssemblyExpert(PoseExpert):
     """Makes the joints of ``env.assembly`` one after the other, watching the parts at every tick.
 
@@ -78,14 +105,26 @@ class AssemblyExpert(PoseExpert):
     INCLINATION = math.radians(65)
     """Of the gripper that takes a lying part."""
 
+    GRASP_RISE = 0.004
+    """How far above the axis a lying part is taken, so that the fingers clear the table [m]."""
+
     HOVER_DISTANCE = 0.06
     """Of the tool from the grasp before the approach [m]."""
+
+    RETREAT_DISTANCE = 0.08
+    """How far the opened gripper withdraws from a part that it has brought [m]."""
+
+    RISE_HEIGHT = 0.045
+    """How far the opened gripper rises from a screw between two turns [m]."""
 
     TRAVEL_HEIGHT = 0.18
     """Least height of the empty tool far from its next grasp [m]."""
 
     CLOSE_TICKS = 4
+    """Control ticks given to the gripper for closing."""
+
     OPEN_TICKS = 3
+    """Control ticks given to the gripper for opening."""
 
     LIFT_HEIGHT = 0.1
     """How far a part is raised before it is carried [m]."""
@@ -131,13 +170,16 @@ class AssemblyExpert(PoseExpert):
         self._depth = column(joint.depth for joint in joints)
         self._approach = column(joint.approach for joint in joints)
         self._is_screw = column((joint.thread is not None for joint in joints), torch.bool)
-        self._seat_depth = column(joint.thread.engage_depth + 0.002 if joint.thread else joint.depth for joint in joints)
+        self._seat_depth = column(
+            joint.thread.engage_depth + 0.002 if joint.thread else joint.depth for joint in joints
+        )
 
         count = self.num_envs
         self._place = torch.zeros(count, dtype=torch.long, device=self.device)
         self._grasp_pos = torch.zeros(count, 3, device=self.device)
         self._grasp_quat = torch.zeros(count, 4, device=self.device)
-        self._leave = torch.zeros(count, 3, device=self.device)
+        self._leave_pos = torch.zeros(count, 3, device=self.device)
+        self._leave_quat = torch.zeros(count, 4, device=self.device)
         self._end_yaw = torch.zeros(count, device=self.device)
         self._start_yaw = torch.zeros(count, device=self.device)
         self._aim = torch.zeros(count, 2, device=self.device)
@@ -154,6 +196,18 @@ class AssemblyExpert(PoseExpert):
 
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
+        view = self._look()
+        self._advance(view)
+        pos, quat = self._goal(view)
+        speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)[self.phase]  # (E, 2)
+        pos, quat = step_towards(view.tool_pos, view.tool_quat, pos, quat, speed[:, :1], speed[:, 1])
+        phase = self.phase
+        is_open = (phase < CLOSE) | ((phase >= RELEASE) & (phase <= SINK)) | (phase >= LOOSEN)
+        careless = self.rand(self.num_envs) < self.SLIP_PROBABILITY * self.imperfection
+        return pos, quat, is_open | (careless & (phase >= LIFT) & (phase < LOWER))
+
+    def _look(self) -> View:
+        """See the joint to make next, its part and its place; choose grasp and place while they are still open."""
         rows = torch.arange(self.num_envs, device=self.device)
         made = self.assembly.made.bool()
         joint = torch.where(made, 0, 1).argmax(dim=1)  # the first that is not made
@@ -164,155 +218,176 @@ class AssemblyExpert(PoseExpert):
         part_pos, part_quat = pos[rows, part], quat[rows, part]
         axes = matrix_from_quat(part_quat)
         axis = axes[:, :, 2]
+
+        # where to take the part: from above, or inclined when it lies
         lies = axis[:, 2] < 0.7
-        engaged = self.assembly.engaged[rows, joint].bool()
-        depth = self.assembly.depth[rows, joint]
-
-        # where to take the part, from above or inclined
-        along = torch.where(lies, self._lying_grasp[part], self._grasp[part]) + torch.where(lies, self._slide, 0.0)
+        along = torch.where(lies, self._lying_grasp[part] + self._slide, self._grasp[part])
         grasp_pos = part_pos + along.unsqueeze(1) * axis
-        grasp_pos[:, 2] += torch.where(lies, 0.004, 0.0)
-        lying_quat = self._inclined(axis)
-        from_above, yaw = self._from_above(axes, torch.full_like(depth, math.pi / 4))
-        grasp_quat = torch.where(lies.unsqueeze(1), lying_quat, from_above)
-        looking = (self.phase == HOVER).unsqueeze(1)
-        self._grasp_pos = torch.where(looking, grasp_pos, self._grasp_pos)
-        self._grasp_quat = torch.where(looking, grasp_quat, self._grasp_quat)
+        grasp_pos[:, 2] += torch.where(lies, self.GRASP_RISE, 0.0)
+        yaw = torch.atan2(axes[:, 1, 0], axes[:, 0, 0])
+        from_above = self._pointing_down(yaw_near(yaw, math.pi / 4))
+        grasp_quat = torch.where(lies.unsqueeze(1), self._inclined(axis), from_above)
+        open_choice = (self.phase == HOVER).unsqueeze(1)
+        self._grasp_pos = torch.where(open_choice, grasp_pos, self._grasp_pos)
+        self._grasp_quat = torch.where(open_choice, grasp_quat, self._grasp_quat)
 
-        # where to bring it
+        # where to bring it: the nearest of the places that will do
+        frames = self._onto_frames[joint]  # (E, F, 7)
         place_pos, place_quat = combine_frame_transforms(
-            pos[rows, onto].unsqueeze(1).expand(-1, self._onto_frames.shape[1], -1).reshape(-1, 3),
-            quat[rows, onto].unsqueeze(1).expand(-1, self._onto_frames.shape[1], -1).reshape(-1, 4),
-            self._onto_frames[joint, :, :3].reshape(-1, 3),
-            self._onto_frames[joint, :, 3:].reshape(-1, 4),
+            pos[rows, onto].unsqueeze(1).expand(-1, frames.shape[1], -1).reshape(-1, 3),
+            quat[rows, onto].unsqueeze(1).expand(-1, frames.shape[1], -1).reshape(-1, 4),
+            frames[..., :3].reshape(-1, 3),
+            frames[..., 3:].reshape(-1, 4),
         )
-        place_pos, place_quat = place_pos.view(self.num_envs, -1, 3), place_quat.view(self.num_envs, -1, 4)
-        far = (place_pos - part_pos.unsqueeze(1)).norm(dim=2).masked_fill(~self._has_frame[joint], math.inf)
-        self._place = torch.where(self.phase <= CLOSE, far.argmin(dim=1), self._place)
-        place_pos, place_quat = place_pos[rows, self._place], place_quat[rows, self._place]
-        place_axis = matrix_from_quat(place_quat)[:, :, 2]
-        tip_offset = quat_apply(part_quat, self._part_frame[joint, :3])
-        off_axis = part_pos + tip_offset - place_pos
+        place_pos, place_quat = place_pos.view(*frames.shape[:2], 3), place_quat.view(*frames.shape[:2], 4)
+        distance = (place_pos - part_pos.unsqueeze(1)).norm(dim=2).masked_fill(~self._has_frame[joint], math.inf)
+        self._place = torch.where(self.phase <= CLOSE, distance.argmin(dim=1), self._place)
+        place_pos = place_pos[rows, self._place]
+        place_axis = matrix_from_quat(place_quat[rows, self._place])[:, :, 2]
+        off_axis = part_pos + quat_apply(part_quat, self._part_frame[joint, :3]) - place_pos
         off_axis = off_axis - (off_axis * place_axis).sum(dim=1, keepdim=True) * place_axis
-        tilt = torch.linalg.cross(axis, place_axis).norm(dim=1)
-        free = self._approach[joint] - self._depth[joint]
+        return View(
+            joint=joint,
+            part=part,
+            tool_pos=tool_pos,
+            tool_quat=tool_quat,
+            part_pos=part_pos,
+            part_quat=part_quat,
+            axis=axis,
+            yaw=yaw,
+            grasp_pos=grasp_pos,
+            place_pos=place_pos,
+            place_axis=place_axis,
+            off_axis=off_axis,
+            tilt=torch.linalg.cross(axis, place_axis).norm(dim=1),
+            engaged=self.assembly.engaged[rows, joint].bool(),
+            depth=self.assembly.depth[rows, joint],
+        )
 
-        self._advance(tool_pos, tool_quat, grasp_pos, joint, lies, engaged, depth, off_axis, tilt, yaw, axis, free)
+    def _goal(self, view: View) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pose to which the phase leads the tool, shapes (E, 3) and (E, 4)."""
         phase = self.phase
-        upright = quat_mul(_shortest_arc(axis, place_axis), part_quat)
+        pos, quat = self._grasp_pos, self._grasp_quat
 
-        # the pose of the held part, and from it that of the tool
-        height = torch.where(phase == CARRY, free + 0.03, torch.where(phase == ALIGN, free, -self._seat_depth[joint]))
-        height = torch.where(phase == LOWER, torch.maximum(height, -depth - 0.015), height)
-        goal_tip = place_pos + height.unsqueeze(1) * place_axis
-        goal_tip[:, :2] += self._aim * (phase < RELEASE).unsqueeze(1)
-        goal_pos = goal_tip - quat_apply(upright, self._part_frame[joint, :3])
-        # far from the place, or still inclined, the part stays high
-        high = (phase == CARRY) & ((off_axis.norm(dim=1) > 0.04) | (tilt > 0.2))
-        lowest = self.CARRY_HEIGHT - self._part_frame[joint, 2]
-        goal_pos[:, 2] = torch.where(high, torch.maximum(goal_pos[:, 2], lowest), goal_pos[:, 2])
-        hand_pos, hand_quat = subtract_frame_transforms(part_pos, part_quat, tool_pos, tool_quat)
-        held_pos, held_quat = combine_frame_transforms(goal_pos, upright, hand_pos, hand_quat)
-
-        # above the screw, and turning it
-        top = part_pos + self._grasp[part].unsqueeze(1) * axis
-        above = top + (phase[:, None] == REACH) * 0.06 * self._up
-        spin_yaw = torch.where((phase == REACH) | (phase == SINK) | (phase == GRIP), self._start_yaw, self._end_yaw)
-        spin_quat = self._pointing_down(spin_yaw)
-
-        approach = matrix_from_quat(self._grasp_quat)[:, :, 2]
-        hover = self._grasp_pos - self.HOVER_DISTANCE * approach
-        far = (tool_pos[:, :2] - hover[:, :2]).norm(dim=1) > 0.08
+        hover = self._hover_pos()
+        far = (view.tool_pos[:, :2] - hover[:, :2]).norm(dim=1) > 0.08
         hover[:, 2] = torch.where(far, hover[:, 2].clamp(min=self.TRAVEL_HEIGHT), hover[:, 2])
-        goal = torch.where((phase == HOVER).unsqueeze(1), hover, self._grasp_pos)
-        goal_quat = self._grasp_quat
+        pos = torch.where((phase == HOVER).unsqueeze(1), hover, pos)
+
         holds = ((phase >= CARRY) & (phase <= LOWER)).unsqueeze(1)
-        goal, goal_quat = torch.where(holds, held_pos, goal), torch.where(holds, held_quat, goal_quat)
+        held_pos, held_quat = self._held(view)
+        pos, quat = torch.where(holds, held_pos, pos), torch.where(holds, held_quat, quat)
+
         spins = (phase >= REACH).unsqueeze(1)
-        goal, goal_quat = torch.where(spins, above, goal), torch.where(spins, spin_quat, goal_quat)
+        top = view.part_pos + self._grasp[view.part].unsqueeze(1) * view.axis
+        above = top + (phase[:, None] == REACH) * self.HOVER_DISTANCE * self._up
+        yaw = torch.where(phase >= TURN, self._end_yaw, self._start_yaw)
+        pos, quat = torch.where(spins, above, pos), torch.where(spins, self._pointing_down(yaw), quat)
+
         leaves = ((phase == LIFT) | (phase == RELEASE) | (phase == RETREAT) | (phase >= LOOSEN)).unsqueeze(1)
-        goal, goal_quat = torch.where(leaves, self._leave, goal), torch.where(leaves, self._grasp_quat, goal_quat)
+        return torch.where(leaves, self._leave_pos, pos), torch.where(leaves, self._leave_quat, quat)
 
-        speed = torch.tensor([SPEED[p] for p in range(len(SPEED))], device=self.device)[phase]  # (E, 2)
-        goal, goal_quat = step_towards(tool_pos, tool_quat, goal, goal_quat, speed[:, :1], speed[:, 1])
-        is_open = (phase < CLOSE) | ((phase >= RELEASE) & (phase <= SINK)) | (phase >= LOOSEN)
-        slips = (phase >= LIFT) & (phase < LOWER) & (self.rand(self.num_envs) < self.SLIP_PROBABILITY * self.imperfection)
-        return goal, goal_quat, is_open | slips
+    def _held(self, view: View) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pose of the tool that brings the held part where it shall be, however it lies in the gripper."""
+        phase, depth = self.phase, view.depth
+        free = self._free_height(view)
+        height = torch.where(
+            phase == CARRY, free + 0.03, torch.where(phase == ALIGN, free, -self._seat_depth[view.joint])
+        )
+        height = torch.where(phase == LOWER, torch.maximum(height, -depth - 0.015), height)
+        tip = view.place_pos + height.unsqueeze(1) * view.place_axis
+        tip[:, :2] += self._aim
+        quat = quat_mul(_shortest_arc(view.axis, view.place_axis), view.part_quat)
+        pos = tip - quat_apply(quat, self._part_frame[view.joint, :3])
+        # far from the place, or still inclined, the part stays high
+        high = (phase == CARRY) & ((view.off_axis.norm(dim=1) > 0.04) | (view.tilt > 0.2))
+        lowest = self.CARRY_HEIGHT - self._part_frame[view.joint, 2]
+        pos[:, 2] = torch.where(high, torch.maximum(pos[:, 2], lowest), pos[:, 2])
+        in_hand = subtract_frame_transforms(view.part_pos, view.part_quat, view.tool_pos, view.tool_quat)
+        return combine_frame_transforms(pos, quat, *in_hand)
 
-    def _advance(self, tool_pos, tool_quat, grasp_pos, joint, lies, engaged, depth, off_axis, tilt, yaw, axis, free) -> None:
+    def _advance(self, view: View) -> None:
         """Let each environment go on to its next phase."""
         self.ticks += 1
-        phase = self.phase
-        turned_away = _angle(tool_quat, self._grasp_quat)
-        approach = matrix_from_quat(self._grasp_quat)[:, :, 2]
-        hover = self._grasp_pos - self.HOVER_DISTANCE * approach
-        screw = self._is_screw[joint]
+        tool_pos, tool_quat, engaged, screw = view.tool_pos, view.tool_quat, view.engaged, self._is_screw[view.joint]
 
-        self.enter((phase == HOVER) & engaged, REACH)
-        ready = (tool_pos - hover).norm(dim=1) < 0.015
-        self.enter((self.phase == HOVER) & ready & (turned_away < 0.1), DESCEND)
+        # taking the part
+        self.enter((self.phase == HOVER) & engaged, REACH)
+        ready = ((tool_pos - self._hover_pos()).norm(dim=1) < 0.015) & (_angle(tool_quat, self._grasp_quat) < 0.1)
+        self.enter((self.phase == HOVER) & ready, DESCEND)
         arrived = ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006) | (self.ticks > 12)
         self.enter((self.phase == DESCEND) & arrived, CLOSE)
         closed = (self.phase == CLOSE) & (self.ticks > self.CLOSE_TICKS)
-        raised = tool_pos + self.LIFT_HEIGHT * self._up
-        self._leave = torch.where(closed.unsqueeze(1), raised, self._leave)
+        self._leave(closed, tool_pos + self.LIFT_HEIGHT * self._up, self._grasp_quat)
         self.enter(closed, LIFT)
-        self.enter((self.phase == LIFT) & ((tool_pos[:, 2] > self._leave[:, 2] - 0.01) | (self.ticks > 12)), CARRY)
-        off = (off_axis[:, :2] - self._aim).norm(dim=1)
-        self.enter((self.phase == CARRY) & (off < 0.01) & (tilt < 0.1), ALIGN)
-        near = (off < 0.001) & (tilt < 0.02) & ((depth + free).abs() < 0.006)
+
+        # bringing it to its place
+        raised = (tool_pos[:, 2] > self._leave_pos[:, 2] - 0.01) | (self.ticks > 12)
+        self.enter((self.phase == LIFT) & raised, CARRY)
+        off = (view.off_axis[:, :2] - self._aim).norm(dim=1)
+        self.enter((self.phase == CARRY) & (off < 0.01) & (view.tilt < 0.1), ALIGN)
+        near = (off < 0.001) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
         self.enter((self.phase == ALIGN) & (near | (self.ticks > 15)), LOWER)
-        seated = torch.where(screw, engaged, self.assembly.made.bool().gather(1, joint.unsqueeze(1)).squeeze(1))
-        seated |= ~screw & ((depth - self._depth[joint]).abs() < 0.001)
-        let_go = (self.phase == LOWER) & seated
+        seated = torch.where(screw, engaged, (view.depth - self._depth[view.joint]).abs() < 0.001)
         stuck = (self.phase == LOWER) & ~seated & (self.ticks > 25)
         self._aim = torch.where(stuck.unsqueeze(1), 0.002 * self.randn(self.num_envs, 2), self._aim)
         self.enter(stuck, CARRY)
-        self._leave = torch.where(let_go.unsqueeze(1), tool_pos, self._leave)
-        self._grasp_quat = torch.where(let_go.unsqueeze(1), tool_quat, self._grasp_quat)
+
+        # letting it go
+        let_go = (self.phase == LOWER) & seated
+        self._leave(let_go, tool_pos, tool_quat)
         self.enter(let_go, RELEASE)
-        gone = (self.phase == RELEASE) & (self.ticks > self.OPEN_TICKS)
-        backwards = matrix_from_quat(self._grasp_quat)[:, :, 2]
-        self._leave = torch.where(gone.unsqueeze(1), tool_pos - 0.08 * backwards, self._leave)
-        self.enter(gone, RETREAT)
-        away = (self.phase == RETREAT) & (((tool_pos - self._leave).norm(dim=1) < 0.02) | (self.ticks > 8))
+        released = (self.phase == RELEASE) & (self.ticks > self.OPEN_TICKS)
+        self._leave(released, tool_pos - self.RETREAT_DISTANCE * _approach(self._leave_quat), self._leave_quat)
+        self.enter(released, RETREAT)
+        away = (self.phase == RETREAT) & (((tool_pos - self._leave_pos).norm(dim=1) < 0.02) | (self.ticks > 8))
         again = away & ~(screw & engaged)
         self._aim = torch.where(again.unsqueeze(1), self._draw_aim(), self._aim)
         self.enter(again, HOVER)
         self.enter(away & ~again, REACH)
 
-        # gripping and turning a screw
+        # gripping a screw from above and turning it
         choosing = (self.phase == REACH) & (self.ticks <= 1)
-        self._start_yaw = torch.where(choosing, yaw_near(yaw, self.START_YAW), self._start_yaw)
+        self._start_yaw = torch.where(choosing, yaw_near(view.yaw, self.START_YAW), self._start_yaw)
         quarter = self._start_yaw - math.pi / 2
         self._end_yaw = torch.where(choosing, torch.where(self.strategy == 0, quarter, -self.START_YAW), self._end_yaw)
         # out of the arm's reach: begin a quarter turn earlier
         late = (self.phase == REACH) & (self.ticks > 30)
         self._start_yaw = torch.where(late, self._start_yaw - math.pi / 2, self._start_yaw)
         self.ticks = torch.where(late, 2, self.ticks)
-        spin = self._pointing_down(self._start_yaw)
-        top = grasp_pos
-        over = (tool_pos[:, :2] - top[:, :2]).norm(dim=1) < 0.004
-        self.enter((self.phase == REACH) & over & (_angle(tool_quat, spin) < 0.04), SINK)
-        down = ((tool_pos - top).norm(dim=1) < 0.005) | (self.ticks > 10)
+        over = (tool_pos[:, :2] - view.grasp_pos[:, :2]).norm(dim=1) < 0.004
+        straight = _angle(tool_quat, self._pointing_down(self._start_yaw)) < 0.04
+        self.enter((self.phase == REACH) & over & straight, SINK)
+        down = ((tool_pos - view.grasp_pos).norm(dim=1) < 0.005) | (self.ticks > 10)
         self.enter((self.phase == SINK) & down, GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
-        # a made joint is no longer this one, so it is not engaged
-        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25) | ~engaged
-        loosens = (self.phase == TURN) & turned
-        self._leave = torch.where(loosens.unsqueeze(1), tool_pos, self._leave)
-        self._grasp_quat = torch.where(loosens.unsqueeze(1), tool_quat, self._grasp_quat)
+        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
+        loosens = (self.phase == TURN) & (turned | ~engaged)  # the next joint is not engaged: this one was made
+        self._leave(loosens, tool_pos, tool_quat)
         self.enter(loosens, LOOSEN)
         rises = (self.phase == LOOSEN) & (self.ticks > self.OPEN_TICKS)
-        self._leave = torch.where(rises.unsqueeze(1), tool_pos + 0.045 * self._up, self._leave)
+        self._leave(rises, tool_pos + self.RISE_HEIGHT * self._up, self._leave_quat)
         self.enter(rises, RISE)
-        risen = (self.phase == RISE) & (((tool_pos - self._leave).norm(dim=1) < 0.01) | (self.ticks > 6))
+        risen = (self.phase == RISE) & (((tool_pos - self._leave_pos).norm(dim=1) < 0.01) | (self.ticks > 6))
         self.enter(risen, REACH)
 
-        # what went wrong, and what is done
+        # what went wrong
         held = (self.phase >= LIFT) & (self.phase <= LOWER)
-        self.enter(held & ((tool_pos - grasp_pos).norm(dim=1) > self.LOST), HOVER)
+        self.enter(held & ((tool_pos - view.grasp_pos).norm(dim=1) > self.LOST), HOVER)
         self.enter((self.phase >= REACH) & (self.phase <= GRIP) & ~engaged, HOVER)
+
+    def _leave(self, mask: torch.Tensor, pos: torch.Tensor, quat: torch.Tensor) -> None:
+        """Let the masked environments keep a pose for phases that only hold or withdraw."""
+        self._leave_pos = torch.where(mask.unsqueeze(1), pos, self._leave_pos)
+        self._leave_quat = torch.where(mask.unsqueeze(1), quat, self._leave_quat)
+
+    def _hover_pos(self) -> torch.Tensor:
+        """Where the tool waits before it descends to the grasp, shape (E, 3)."""
+        return self._grasp_pos - self.HOVER_DISTANCE * _approach(self._grasp_quat)
+
+    def _free_height(self, view: View) -> torch.Tensor:
+        """Height of the part's frame above the place at which it moves freely sideways, shape (E,)."""
+        return self._approach[view.joint] - self._depth[view.joint]
 
     def _inclined(self, axis: torch.Tensor) -> torch.Tensor:
         """Orientation of the gripper that takes a part lying along ``axis`` (E, 3), shape (E, 4)."""
@@ -324,11 +399,6 @@ class AssemblyExpert(PoseExpert):
         ahead = torch.linalg.cross(closing, approach)
         closing = torch.where(ahead[:, :1] < 0.0, -closing, closing)
         return quat_from_matrix(torch.stack((torch.linalg.cross(closing, approach), closing, approach), dim=2))
-
-    def _from_above(self, axes: torch.Tensor, largest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Orientation of the gripper that takes a standing part with the largest allowed yaw, and the part's yaw."""
-        yaw = torch.atan2(axes[:, 1, 0], axes[:, 0, 0])
-        return self._pointing_down(yaw_near(yaw, largest)), yaw
 
     def _pointing_down(self, yaw: torch.Tensor) -> torch.Tensor:
         """Orientation of a gripper that points down, turned about the vertical, shape (E, 4)."""
@@ -344,6 +414,11 @@ class AssemblyExpert(PoseExpert):
 def yaw_near(yaw: torch.Tensor, largest: torch.Tensor | float) -> torch.Tensor:
     """The largest yaw up to ``largest`` [rad] from which a square looks the same as from ``yaw``, shape (E,)."""
     return largest - torch.remainder(largest - yaw, math.pi / 2)
+
+
+def _approach(quat: torch.Tensor) -> torch.Tensor:
+    """Direction in which a tool points, shape (E, 3)."""
+    return matrix_from_quat(quat)[:, :, 2]
 
 
 def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

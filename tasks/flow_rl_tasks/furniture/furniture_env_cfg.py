@@ -21,7 +21,15 @@ from flow_rl_tasks import mdp
 from flow_rl_tasks.cameras import front_camera
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
+from flow_rl_tasks.tabletop_cfg import (
+    ARM_JOINTS,
+    FINGERS,
+    GRIPPER,
+    HAND,
+    RobotEventsCfg,
+    TabletopSceneCfg,
+    pose_controller,
+)
 
 
 @configclass

@@ -9,7 +9,18 @@ colliders are convex.
 
 import math
 
-from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
+from flow_rl_assets.furniture import (
+    FOOT_HEIGHT,
+    Box,
+    Frame,
+    Furniture,
+    Joint,
+    Part,
+    Thread,
+    feet,
+    peg,
+    perforated_plate,
+)
 
 PEG_RADIUS = 0.0115
 BASE_WIDTH, BASE_HEIGHT = 0.09, 0.031
@@ -38,11 +49,11 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         grasp=BULB_LENGTH / 2 - 0.012,
         lying_grasp=-0.0075,
     )
-    half, wall = HOOD_WIDTH / 2, HOOD_WALL
+    half, wall, inner = HOOD_WIDTH / 2, HOOD_WALL, HOOD_WIDTH - 2 * HOOD_WALL
     hood = Part(
         shapes=(
             *(Box((wall, HOOD_WIDTH, HOOD_HEIGHT), (side * (half - wall / 2), 0.0, 0.0)) for side in (-1, 1)),
-            *(Box((HOOD_WIDTH - 2 * wall, wall, HOOD_HEIGHT), (0.0, side * (half - wall / 2), 0.0)) for side in (-1, 1)),
+            *(Box((inner, wall, HOOD_HEIGHT), (0.0, side * (half - wall / 2), 0.0)) for side in (-1, 1)),
             *feet(half - wall / 2, half - wall / 2, -HOOD_HEIGHT / 2),
         ),
         mass=0.1,

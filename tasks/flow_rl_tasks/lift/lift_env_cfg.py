@@ -18,13 +18,22 @@ from isaaclab_tasks.utils import PresetCfg
 from flow_rl_assets.franka import COLLISION_PROPS, GRIP_MATERIAL, HAND_BODY, SOLVER_ITERATIONS, TCP_OFFSET
 from flow_rl_tasks import mdp
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
-from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
+from flow_rl_tasks.tabletop_cfg import (
+    ARM_JOINTS,
+    FINGERS,
+    GRIPPER,
+    HAND,
+    RobotEventsCfg,
+    TabletopSceneCfg,
+    pose_controller,
+)
 
 CUBE_SIZE = 0.05
 """Edge of the cube [m]."""
 
 LIFT_HEIGHT = 0.1
 """Height of the cube above its rest at which the task is solved [m]."""
+
 
 @configclass
 class LiftSceneCfg(TabletopSceneCfg):

@@ -104,7 +104,9 @@ def thread_wrench(
     rate_error = joint.advance * turn_rate + wp.dot(point_velocity, axis)
     force = (joint.weight * axis[2] - joint.stiffness * error - joint.damping * rate_error) * axis
     swing = spin + turn_rate * axis
-    torque = joint.tilt_stiffness * wp.cross(part_axis, axis) - joint.tilt_damping * swing + joint.drag * turn_rate * axis
+    torque = (
+        joint.tilt_stiffness * wp.cross(part_axis, axis) - joint.tilt_damping * swing + joint.drag * turn_rate * axis
+    )
     return wp.spatial_vector(force, torque)
 
 
@@ -121,7 +123,7 @@ def update_assembly(
 ):
     """Measure all joints of one environment, add the forces of its threads and say what is made."""
     env = wp.tid()
-    num_made = int(0)
+    num_made = wp.int32(0)
     for j in range(joints.shape[0]):
         joint = joints[j]
         part_body = bodies[env, joint.part]
@@ -132,7 +134,7 @@ def update_assembly(
         engaged = state.engaged[env, j]
         chosen = state.frame[env, j]
         if engaged == 0:
-            nearest = float(1.0e9)
+            nearest = wp.float32(1.0e9)
             for f in range(joint.num_frames):
                 seen = wp.transform_inverse(pose[onto_body] * frames[joint.first_frame + f]) * tip
                 distance = wp.length(wp.transform_get_translation(seen))
@@ -230,7 +232,7 @@ class Assembly:
     PHASES = ("grasped", "inserted", "turned", "made")
 
     def __init__(self, env: ManagerBasedEnv, furniture: Furniture):
-        """Follow the parts of ``furniture``, assets of the scene by the same names; raises a ValueError if it is broken."""
+        """Follow the parts of ``furniture``, assets of the scene by the same names; refuses broken data."""
         furniture.validate()
         self.furniture, self._env = furniture, env
         self.names = list(furniture.parts)

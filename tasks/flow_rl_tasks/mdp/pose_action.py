@@ -13,7 +13,6 @@ from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKine
 from isaaclab.utils.math import (
     axis_angle_from_quat,
     matrix_from_quat,
-    quat_apply,
     quat_conjugate,
     quat_from_angle_axis,
     quat_from_matrix,

@@ -9,7 +9,18 @@ The peg's rounded tip stands in for the original's chamfers.
 
 import math
 
-from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
+from flow_rl_assets.furniture import (
+    FOOT_HEIGHT,
+    Box,
+    Frame,
+    Furniture,
+    Joint,
+    Part,
+    Thread,
+    feet,
+    peg,
+    perforated_plate,
+)
 
 PEG_RADIUS = 0.0115
 TOP_WIDTH, TOP_THICKNESS = 0.1625, 0.031

@@ -9,9 +9,9 @@ engine and adds to their forces::
     callback(pose, velocity, force)
 
 with ``pose`` the poses of the bodies' frames (wp.transform), ``velocity`` the linear velocities of their centres of
-mass and their angular velocities, and ``force`` forces [N] and torques [N m] at the centres of mass (wp.spatial_vector),
-all in the world. Returned is where the objects are in these arrays, a Warp array of shape (E, number of objects). The
-callback may only launch kernels: its launches become part of recorded graphs.
+mass and their angular velocities, and ``force`` forces [N] and torques [N m] at the centres of mass (both
+wp.spatial_vector), all in the world. Returned is where the objects are in these arrays, a Warp array of shape (E,
+number of objects). The callback may only launch kernels: its launches become part of recorded graphs.
 """
 
 from __future__ import annotations

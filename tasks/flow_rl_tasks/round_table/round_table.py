@@ -9,7 +9,18 @@ octagon of boxes around the hole.
 
 import math
 
-from flow_rl_assets.furniture import FOOT_HEIGHT, Box, Frame, Furniture, Joint, Part, Thread, feet, peg, perforated_plate
+from flow_rl_assets.furniture import (
+    FOOT_HEIGHT,
+    Box,
+    Frame,
+    Furniture,
+    Joint,
+    Part,
+    Thread,
+    feet,
+    peg,
+    perforated_plate,
+)
 
 PEG_RADIUS = 0.0115
 TOP_RADIUS, TOP_THICKNESS, TOP_CORE = 0.075, 0.031, 0.07
@@ -23,9 +34,10 @@ def round_table(clearance: float = 0.0015) -> Furniture:
     shoulder, end = -LEG_LENGTH / 2, LEG_LENGTH / 2
     core = perforated_plate((TOP_CORE, TOP_CORE, TOP_THICKNESS), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
     rim = TOP_RADIUS - TOP_CORE / 2
+    middle = TOP_RADIUS - rim / 2
     side = 2 * TOP_RADIUS * math.tan(math.pi / 8)
     edges = tuple(
-        Box((rim, side, TOP_THICKNESS), ((TOP_RADIUS - rim / 2) * math.cos(a), (TOP_RADIUS - rim / 2) * math.sin(a), 0.0), a)
+        Box((rim, side, TOP_THICKNESS), (middle * math.cos(a), middle * math.sin(a), 0.0), a)
         for a in (math.pi / 4 * i for i in range(8))
     )
     top = Part(
