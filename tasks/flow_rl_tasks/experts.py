@@ -125,7 +125,11 @@ class PoseExpert(ABC):
         self._pause = torch.where(starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0))
         noise = self.ACTION_NOISE * self.imperfection * self.randn(*action.shape)
         pauses = self._pause.unsqueeze(1) > 0
-        if self.arm.cfg.controller.use_relative_mode:
+        if (
+            self.arm.cfg.relative
+            if isinstance(self.arm, Rot6dPoseAction)
+            else self.arm.cfg.controller.use_relative_mode
+        ):
             return torch.where(pauses, torch.zeros_like(action), action + noise)
         action = torch.where(pauses, self._pose_action(*self.tool_pose()), action)
         return action + self.ABSOLUTE_NOISE * noise

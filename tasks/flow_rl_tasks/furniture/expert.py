@@ -51,8 +51,8 @@ SPEED = {
     CLOSE: (0.01, 0.1),
     LIFT: (0.04, 0.2),
     CARRY: (0.04, 0.2),
-    ALIGN: (0.02, 0.1),
-    LOWER: (0.012, 0.1),
+    ALIGN: (0.01, 0.1),
+    LOWER: (0.006, 0.1),
     RELEASE: (0.01, 0.1),
     RETREAT: (0.04, 0.25),
     REACH: (0.05, 0.3),
@@ -101,6 +101,9 @@ class AssemblyExpert(PoseExpert):
     """
 
     strategies = ("quarter", "half")
+
+    ACTION_NOISE = 0.06
+    """Standard deviation of arm actions at quality 0, in units of the largest action."""
 
     INCLINATION = math.radians(65)
     """Of the gripper that takes a lying part."""
@@ -327,9 +330,9 @@ class AssemblyExpert(PoseExpert):
         off = (view.off_axis[:, :2] - self._aim).norm(dim=1)
         self.enter((self.phase == CARRY) & (off < 0.01) & (view.tilt < 0.1), ALIGN)
         near = (off < 0.001) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
-        self.enter((self.phase == ALIGN) & (near | (self.ticks > 15)), LOWER)
+        self.enter((self.phase == ALIGN) & ((near & (self.ticks > 3)) | (self.ticks > 20)), LOWER)
         seated = torch.where(screw, engaged, (view.depth - self._depth[view.joint]).abs() < 0.001)
-        stuck = (self.phase == LOWER) & ~seated & (self.ticks > 25)
+        stuck = (self.phase == LOWER) & ~seated & (self.ticks > 30)
         self._aim = torch.where(stuck.unsqueeze(1), 0.002 * self.randn(self.num_envs, 2), self._aim)
         self.enter(stuck, CARRY)
 

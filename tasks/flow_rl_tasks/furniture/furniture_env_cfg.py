@@ -13,6 +13,7 @@ from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_newton.physics import NewtonCfg
+from isaaclab_tasks.utils import PresetCfg
 
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
@@ -58,20 +59,45 @@ class FurniturePhysicsCfg(ManipulationPhysicsCfg):
     default: NewtonCfg = newton_mjwarp
 
 
+ARM_RELATIVE = mdp.Rot6dPoseActionCfg(
+    asset_name="robot",
+    joint_names=[ARM_JOINTS],
+    body_name=HAND_BODY,
+    body_offset=mdp.Rot6dPoseActionCfg.OffsetCfg(pos=TCP_OFFSET),
+    controller=pose_controller(use_relative_mode=False, damping=0.05),
+    relative=True,
+    scale=(0.05, 0.05, 0.05, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3),
+    offset=(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+)
+"""Change of the tool's pose per control tick: at most 5 cm and about 0.3 rad, actions in [-1, 1]."""
+
+ARM_ABSOLUTE = replace(
+    ARM_RELATIVE,
+    relative=False,
+    # Positions are centred in the workspace and divided by its half-widths.
+    scale=(0.2, 0.4, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+    offset=(0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+)
+"""Pose of the tool in the frame of the robot's base, actions in [-1, 1]."""
+
+
+@configclass
+class FurnitureArmActionCfg(PresetCfg):
+    """How the arm is commanded: ``presets=relative_pose`` or ``presets=absolute_pose``.
+
+    Behaviour cloning of absolute poses was off by 4 mm (median), more than holes forgive.
+    """
+
+    relative_pose: mdp.Rot6dPoseActionCfg = ARM_RELATIVE
+    absolute_pose: mdp.Rot6dPoseActionCfg = ARM_ABSOLUTE
+    default: mdp.Rot6dPoseActionCfg = relative_pose
+
+
 @configclass
 class FurnitureActionTermsCfg:
     """Terms of one action, A = 10: position (3) and 6-D rotation (6) of the tool, gripper (1)."""
 
-    arm: mdp.Rot6dPoseActionCfg = mdp.Rot6dPoseActionCfg(
-        asset_name="robot",
-        joint_names=[ARM_JOINTS],
-        body_name=HAND_BODY,
-        body_offset=mdp.Rot6dPoseActionCfg.OffsetCfg(pos=TCP_OFFSET),
-        controller=pose_controller(use_relative_mode=False, damping=0.05),
-        # Positions are centred in the workspace and divided by its half-widths.
-        scale=(0.2, 0.4, 0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
-        offset=(0.5, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    )
+    arm: FurnitureArmActionCfg = FurnitureArmActionCfg()
     gripper: BinaryJointPositionActionCfg = GRIPPER
 
 

@@ -28,9 +28,12 @@ class ChunkActionCfg(ActionTermCfg):
 
 @configclass
 class Rot6dPoseActionCfg(DifferentialInverseKinematicsActionCfg):
-    """Lead the tool to a pose whose orientation is given by two columns of its rotation matrix; 9 numbers."""
+    """Lead the tool to a pose whose rotation is given by two columns of a matrix; 9 numbers."""
 
     class_type = "{DIR}.pose_action:Rot6dPoseAction"
+
+    relative: bool = MISSING
+    """Whether poses are counted from the tool's own, or from the robot's base."""
 
     max_step: float = 0.05
     """Greatest shift per control tick [m]."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Absolute pose of the tool with a continuous representation of its orientation."""
+"""Poses of the tool, relative or absolute, with a continuous representation of rotations."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 
 class Rot6dPoseAction(DifferentialInverseKinematicsAction):
-    """Moves the tool towards a pose: position (3) and the first two columns of its rotation matrix (6).
+    """Moves the tool towards a pose: position (3) and the first two columns of a rotation matrix (6).
 
-    Positions are ``offset + scale * action`` in the frame of the robot's base; the columns are orthonormalised (Zhou et
-    al., 2019, "On the Continuity of Rotation Representations in Neural Networks"). Per control tick the tool is led at
-    most ``max_step`` [m] and ``max_turn`` [rad] further, so that distant poses are approached at a bounded speed.
+    Both are ``offset + scale * action`` in the axes of the robot's base, counted from the tool's pose or,
+    absolute, from the base's. The columns are orthonormalised (Zhou et al., 2019, "On the Continuity of Rotation Representations in
+    Neural Networks"). Per control tick the tool is led at most ``max_step`` [m] and ``max_turn`` [rad] further, so that
+    distant poses are approached at a bounded speed.
     """
 
     cfg: Rot6dPoseActionCfg
@@ -39,8 +40,9 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
     def __init__(self, cfg: Rot6dPoseActionCfg, env: ManagerBasedEnv):
         super().__init__(cfg, env)
         self._damping = 1e-4 * torch.eye(6, device=self.device)
-        # An action of zeros has no direction: it means a gripper that points down.
-        self._down = torch.tensor((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), device=self.device) * 1e-3
+        # An absolute action of zeros has no direction: it means a gripper that points down.
+        down = torch.tensor((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), device=self.device)
+        self._default = torch.zeros_like(down) if cfg.relative else 1e-3 * down
 
     @property
     def action_dim(self) -> int:
@@ -51,9 +53,10 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         """Take actions, shape (E, 9)."""
         self._raw_actions.copy_(actions)
         self._processed_actions.copy_(actions * self._scale + self._offset)
-        pos = self._processed_actions[:, :3]
-        quat = quat_from_rot6d(self._processed_actions[:, 3:] + self._down)
+        pos, quat = self._processed_actions[:, :3], quat_from_rot6d(self._processed_actions[:, 3:] + self._default)
         tool_pos, tool_quat = self._compute_frame_pose()
+        if self.cfg.relative:
+            pos, quat = tool_pos + pos, quat_mul(quat, tool_quat)
         pos, quat = step_towards(tool_pos, tool_quat, pos, quat, self.cfg.max_step, self.cfg.max_turn)
         self._ik_controller.set_command(torch.cat((pos, quat), dim=1), tool_pos, tool_quat)
 
@@ -74,7 +77,10 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         self._asset.set_joint_position_target_index(target=target, joint_ids=self._joint_ids)
 
     def raw_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
-        """Action that means a pose in the frame of the robot's base, shape (E, 9)."""
+        """Action that leads to a pose in the frame of the robot's base, shape (E, 9)."""
+        if self.cfg.relative:
+            tool_pos, tool_quat = self._compute_frame_pose()
+            pos, quat = pos - tool_pos, quat_mul(quat, quat_conjugate(tool_quat))
         matrix = matrix_from_quat(quat)
         return (torch.cat((pos, matrix[:, :, 0], matrix[:, :, 1]), dim=1) - self._offset) / self._scale
 
