@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Rot6dPoseAction(DifferentialInverseKinematicsAction):
     """Moves the tool towards a pose: position (3) and the first two columns of a rotation matrix (6).
 
-    Both are ``offset + scale * action`` in the axes of the robot's base, counted from the tool's pose or,
-    absolute, from the base's. The columns are orthonormalised (Zhou et al., 2019, "On the Continuity of Rotation Representations in
+    Both are ``offset + scale * action`` in the axes of the robot's base, from the tool's pose or, if
+    absolute, from the base. The columns are orthonormalised (Zhou et al., 2019, "On the Continuity of Rotation Representations in
     Neural Networks"). Per control tick the tool is led at most ``max_step`` [m] and ``max_turn`` [rad] further, so that
     distant poses are approached at a bounded speed.
     """
