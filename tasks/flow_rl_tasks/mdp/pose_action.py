@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 class Rot6dPoseAction(DifferentialInverseKinematicsAction):
     """Moves the tool towards a pose: position (3) and the first two columns of a rotation matrix (6).
 
-    Both are ``offset + scale * action`` in the axes of the robot's base, from the tool's pose or, if
-    absolute, from the base. The columns are orthonormalised (Zhou et al., 2019, "On the Continuity of Rotation Representations in
-    Neural Networks"). Per control tick the tool is led at most ``max_step`` [m] and ``max_turn`` [rad] further, so that
-    distant poses are approached at a bounded speed.
+    Both are ``offset + scale * action`` in the axes of the robot's base, from the tool's pose or, if absolute, from the
+    base. The columns are orthonormalised (Zhou et al., 2019, "On the Continuity of Rotation Representations in Neural
+    Networks"). Per control tick the tool is led at most ``max_step`` [m] and ``max_turn`` [rad] further: distant poses
+    are approached at a bounded speed.
     """
 
     cfg: Rot6dPoseActionCfg
@@ -69,7 +69,8 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         target = self._ik_controller.compute(tool_pos, tool_quat, jacobian, joint_pos)
         pull = self.cfg.posture_gain * (data.default_joint_pos.torch[:, self._joint_ids] - joint_pos).unsqueeze(2)
         across = jacobian.transpose(1, 2)
-        seen = torch.linalg.solve(jacobian @ across + self._damping, jacobian @ pull)
+        # solve_ex neither waits for the device nor raises for the environment whose state is broken
+        seen = torch.linalg.solve_ex(jacobian @ across + self._damping, jacobian @ pull).result
         step = target - joint_pos + (pull - across @ seen).squeeze(2)
         target = joint_pos + step.clamp(-self.cfg.max_joint_step, self.cfg.max_joint_step)
         limits = data.soft_joint_pos_limits.torch[:, self._joint_ids]
