@@ -63,11 +63,12 @@ class Box:
     pos: Vector = (0.0, 0.0, 0.0)
     yaw: float = 0.0
 
-    def contains(self, point: Sequence[float]) -> bool:
-        """Whether a point [m] lies inside."""
-        x, y, z = np.subtract(point, self.pos)
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Whether points [m] of shape (..., 3) lie inside, shape (...)."""
+        x, y, z = np.moveaxis(np.subtract(points, self.pos), -1, 0)
         c, s = math.cos(self.yaw), math.sin(self.yaw)
-        return bool(np.all(np.abs((c * x + s * y, c * y - s * x, z)) < np.divide(self.size, 2)))
+        distance = np.abs(np.stack((c * x + s * y, c * y - s * x, z), axis=-1))
+        return np.all(distance < np.divide(self.size, 2), axis=-1)
 
 
 @dataclass
@@ -78,11 +79,11 @@ class Capsule:
     length: float
     pos: Vector = (0.0, 0.0, 0.0)
 
-    def contains(self, point: Sequence[float]) -> bool:
-        """Whether a point [m] lies inside."""
-        x, y, z = np.subtract(point, self.pos)
-        beyond = max(abs(z) - (self.length / 2 - self.radius), 0.0)
-        return math.hypot(x, y, beyond) < self.radius
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Whether points [m] of shape (..., 3) lie inside, shape (...)."""
+        x, y, z = np.moveaxis(np.subtract(points, self.pos), -1, 0)
+        beyond = np.maximum(np.abs(z) - (self.length / 2 - self.radius), 0.0)
+        return x**2 + y**2 + beyond**2 < self.radius**2
 
 
 @dataclass
@@ -106,9 +107,9 @@ class Part:
     lying_grasp: float | None = None
     """Where the gripper takes the lying part: z in the part's frame [m]; None for parts that never lie."""
 
-    def contains(self, point: Sequence[float]) -> bool:
-        """Whether a point [m] in the part's frame lies inside a shape."""
-        return any(shape.contains(point) for shape in self.shapes)
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Whether points [m] of shape (..., 3) in the part's frame lie inside a shape, shape (...)."""
+        return np.any([shape.contains(points) for shape in self.shapes], axis=0)
 
 
 @dataclass
@@ -116,7 +117,7 @@ class Thread:
     """Helical coupling of an engaged peg: it advances by turning clockwise, seen against the direction of assembly.
 
     The engine limits stiffness and damping to what its time step can integrate, see
-    :class:`flow_rl_tasks.furniture.assembly.Assembly`.
+    :class:`flow_rl_tasks.mdp.Assembly`.
     """
 
     engage_depth: float
@@ -214,7 +215,7 @@ class Furniture:
                 f"{where}.thread={joint.thread} does not go with kind={joint.kind!r}: a screw needs a thread, other"
                 " kinds have none."
             )
-        for name in ("depth_tolerance", "lateral_tolerance", "tilt_tolerance"):
+        for name in ("approach", "depth_tolerance", "lateral_tolerance", "tilt_tolerance"):
             _check_positive(f"{where}.{name}", getattr(joint, name))
         if joint.thread is not None:
             self._check_thread(where, joint)
@@ -223,7 +224,7 @@ class Furniture:
 
     @staticmethod
     def _check_thread(where: str, joint: Joint) -> None:
-        for name in ("engage_depth", "turn", "pitch", "stiffness", "damping"):
+        for name in ("engage_depth", "turn", "pitch", "stiffness", "damping", "tilt_stiffness", "tilt_damping", "drag"):
             _check_positive(f"{where}.thread.{name}", getattr(joint.thread, name))
         end = joint.thread.engage_depth + joint.thread.pitch * joint.thread.turn / (2 * math.pi)
         if abs(end - joint.depth) > joint.depth_tolerance:
@@ -233,32 +234,44 @@ class Furniture:
             )
 
     def _check_mating(self, where: str, joint: Joint, frame: Frame) -> None:
-        """Bring the two frames together and look whether solid meets solid on the axis of the joint."""
+        """Bring the two frames together and look whether solid meets solid, and whether there is a hole at all."""
         part, onto = self.parts[joint.part], self.parts[joint.onto]
-        seat = frame.matrix() @ Frame((0.0, 0.0, -joint.depth)).matrix()
-        to_part = joint.part_frame.matrix()
-        for height in np.arange(-0.002, joint.approach, 0.002):
-            offset = np.array((0.0, 0.0, height, 1.0))
-            if part.contains((to_part @ offset)[:3]) and onto.contains((seat @ offset)[:3]):
-                raise ValueError(
-                    f"{where}={frame} is no place for {joint.part!r}: with it made, {joint.part!r} would lie inside"
-                    f" {joint.onto!r} {1000 * height:.0f} mm above the part's frame. Put the frames onto the axes of"
-                    " peg and hole, with z against the direction of assembly."
-                )
-        if joint.kind != "place":
-            around = [(0.03 * math.cos(a), 0.03 * math.sin(a), -0.001, 1.0) for a in range(6)]
-            if not any(onto.contains((frame.matrix() @ point)[:3]) for point in [(0, 0, -0.001, 1), *around]):
-                raise ValueError(
-                    f"{where}={frame} lies off {joint.onto!r}: nothing of the part surrounds it. Put it at the mouth"
-                    " of the hole."
-                )
+        # lifted by half a millimetre, so that faces that shall touch do not count
+        lifted = frame.matrix() @ Frame((0.0, 0.0, 5e-4 - joint.depth)).matrix()
+        radius, angle, height = np.meshgrid(
+            np.arange(0.0, 0.04, 0.003),
+            np.arange(0.0, 2 * math.pi, math.pi / 8),
+            np.arange(-0.002, joint.approach, 0.002),
+        )
+        points = np.stack((radius * np.cos(angle), radius * np.sin(angle), height, np.ones_like(angle)), axis=-1)
+        both = part.contains((points @ joint.part_frame.matrix().T)[..., :3]) & onto.contains(
+            (points @ lifted.T)[..., :3]
+        )
+        if both.any():
+            at = ", ".join(f"{1000 * value:.0f}" for value in points[both][0, :3])
+            raise ValueError(
+                f"{where}={frame} is no place for {joint.part!r}: with the joint made, {joint.part!r} and"
+                f" {joint.onto!r} would overlap at ({at}) mm in the part's mating frame. Put the frames onto the axes of"
+                " peg and hole, with z against the direction of assembly, and let the peg fit."
+            )
+        around = points[np.isclose(points[..., 2], points[0, 0, 0, 2])]
+        if joint.kind != "place" and not onto.contains((around @ frame.matrix().T)[..., :3]).any():
+            raise ValueError(
+                f"{where}={frame} lies off {joint.onto!r}: nothing of the part surrounds it. Put it at the mouth of the"
+                " hole, or on the shoulder of the peg."
+            )
 
 
 def perforated_plate(
     size: Vector, holes: Sequence[tuple[float, float]], hole_width: float, pos: Vector = (0.0, 0.0, 0.0)
 ) -> tuple[Box, ...]:
     """Boxes of a plate with square through holes, on a grid: each combination of the holes' x and y is a hole."""
+    if not holes:
+        raise ValueError("holes is empty; a plate without holes is a Box.")
     xs, ys = sorted({x for x, _ in holes}), sorted({y for _, y in holes})
+    gaps = [b - a for line in (xs, ys) for a, b in zip(line, line[1:], strict=False)]
+    if min(gaps, default=math.inf) <= hole_width:
+        raise ValueError(f"holes={list(holes)} overlap: put them further apart than hole_width={hole_width} m.")
     missing = {(x, y) for x in xs for y in ys} - set(holes)
     if missing:
         raise ValueError(f"holes={list(holes)} are not on a grid, add {sorted(missing)}.")

@@ -29,10 +29,17 @@ def test_gradient_stops_outside_the_trust_region():
     assert log_prob.grad[0] == 0 and log_prob.grad[1] != 0
 
 
-def test_log_probabilities_are_bounded():
-    """Beyond the bound a log-likelihood counts as the bound."""
+def test_the_ratio_is_bounded():
+    """Beyond the bound a logarithm of the ratio counts as the bound."""
     out = ppo_surrogate(torch.tensor([5.0]), torch.tensor([-5.0]), torch.ones(1), clip=0.01)
-    assert float(out.ratio) == pytest.approx(math.exp(2.0))
+    assert float(out.ratio) == pytest.approx(math.exp(1.0))
+
+
+def test_little_noise_does_not_silence_the_gradient():
+    """Averaged log-likelihoods exceed 1 with small noise; clamped one by one, as in ReinFlow, they say nothing."""
+    log_prob = torch.tensor([2.5], requires_grad=True)
+    ppo_surrogate(log_prob, torch.tensor([2.5]), torch.ones(1), clip=0.01).loss.backward()
+    assert log_prob.grad[0] == -1.0
 
 
 def test_value_loss():

@@ -14,14 +14,19 @@ TASK = "FlowRL-Lift-Franka"
 
 @pytest.fixture(scope="session")
 def make_env() -> Callable[..., AbstractContextManager]:
-    """Factory of the lift environment on Newton and the CPU: ``with make_env(horizon=4) as env``."""
+    """Factory of environments on the CPU, by default lift on Newton: ``with make_env(horizon=4) as env``.
+
+    Environments follow each other in one process, on different engines too, once the one before is closed.
+    """
     from flow_rl_tasks import launch
 
     torch.set_num_threads(1)
 
-    def make(horizon: int, num_envs: int = 32) -> AbstractContextManager:
-        words = ["--task", TASK, "--device", "cpu", "--num_envs", str(num_envs), "physics=newton_mjwarp"]
-        args, overrides = launch.Parser("test").parse(words)
+    def make(
+        horizon: int | None, num_envs: int = 32, *, task: str = TASK, physics: str = "newton_mjwarp", seed: int = 0
+    ) -> AbstractContextManager:
+        words = ["--task", task, "--device", "cpu", "--num_envs", str(num_envs), "--seed", str(seed)]
+        args, overrides = launch.Parser("test").parse([*words, f"physics={physics}"])
         return launch.launch_env(args, launch.env_config(args, overrides, horizon=horizon))
 
     return make

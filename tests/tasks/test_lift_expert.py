@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.tasks.conftest import TASK
+from tests.tasks.episodes import first_episodes
 
 pytestmark = pytest.mark.sim
 
@@ -20,20 +21,6 @@ pytestmark = pytest.mark.sim
 def env(make_env):
     with make_env(horizon=1) as env, torch.inference_mode():
         yield env
-
-
-def first_episodes(env, expert) -> torch.Tensor:
-    """Whether the first episode of each environment is solved, shape (E,)."""
-    env.reset(seed=0)
-    expert.reset()
-    solved = torch.zeros(env.num_envs, dtype=torch.bool)
-    running = ~solved
-    while running.any():
-        _, _, terminated, truncated, _ = env.step(expert.act())
-        solved |= running & env.termination_manager.get_term("success")
-        running &= ~(terminated | truncated)
-        expert.reset((terminated | truncated).nonzero().squeeze(-1))
-    return solved
 
 
 def test_each_strategy_solves_the_task(env):
@@ -95,13 +82,13 @@ def test_a_chunk_equals_its_actions_one_by_one(env, make_env):
 
 
 def test_the_expert_solves_the_task_on_physx():
-    """In a process of its own: one engine per process."""
+    """In a process of its own, which can be given up if it fails."""
     script = f"""
     import json, torch
     torch.set_num_threads(1)
     from flow_rl_tasks import launch
     from flow_rl_tasks.lift.expert import LiftExpert
-    from tests.tasks.test_lift_expert import first_episodes
+    from tests.tasks.episodes import first_episodes
     args, overrides = launch.Parser("test").parse(
         ["--task", "{TASK}", "--device", "cpu", "--num_envs", "32", "physics=ovphysx"])
     with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():

@@ -55,7 +55,7 @@ MED = RandomizationCfg(position=0.05, yaw=math.radians(45), joints=0.1)
 class FurniturePhysicsCfg(ManipulationPhysicsCfg):
     """Physics with room for the contacts of several parts."""
 
-    newton_mjwarp: NewtonCfg = newton_cfg(njmax=200, nconmax=64)
+    newton_mjwarp: NewtonCfg = newton_cfg(njmax=280, nconmax=80)
     default: NewtonCfg = newton_mjwarp
 
 

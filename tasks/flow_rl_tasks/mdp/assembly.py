@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 STABILITY = 0.4
 """Largest stiffness [m / dt^2] and damping [m / dt] of a thread, with m a mass or inertia: the forces are explicit."""
 
+LOOSE = math.radians(20)
+"""A made screw that is turned back by more than this is no longer made [rad]."""
+
 SLACK = 0.003
 """How far a peg may be above the beginning of its thread before it is out [m]."""
 
@@ -154,7 +157,8 @@ def update_assembly(
         turn = state.turn[env, j]
         aligned = lateral <= joint.lateral_tolerance and tilt <= joint.tilt_tolerance
 
-        if not wp.isfinite(depth + lateral + tilt + yaw):
+        motion = wp.length(velocity[part_body]) + wp.length(velocity[onto_body])
+        if not wp.isfinite(depth + lateral + tilt + yaw + motion):
             # a broken environment gets no forces and earns nothing
             engaged = 0
             made = 0
@@ -170,9 +174,9 @@ def update_assembly(
                 if depth < joint.engage_depth - SLACK or lateral > 2.0 * joint.lateral_tolerance or tilt > JAMMED:
                     engaged = 0
                     turn = 0.0
-            if engaged == 0:
+            if engaged == 0 or turn < joint.turn - LOOSE:
                 made = 0
-            else:
+            if engaged == 1:
                 error = joint.engage_depth + joint.advance * turn - depth
                 if turn >= joint.turn and wp.abs(error) <= joint.depth_tolerance and aligned:
                     made = 1

@@ -88,10 +88,13 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
 
 def quat_from_rot6d(rot6d: torch.Tensor) -> torch.Tensor:
     """Orientation (x, y, z, w) from two columns of a rotation matrix, orthonormalised, shapes (E, 6) and (E, 4)."""
-    x = torch.nn.functional.normalize(rot6d[:, :3], dim=1)
+    x = rot6d[:, :3]
+    is_zero = x.norm(dim=1, keepdim=True) < 1e-6
+    x = torch.nn.functional.normalize(torch.where(is_zero, torch.eye(3, device=x.device)[0], x), dim=1)
     y = rot6d[:, 3:] - (x * rot6d[:, 3:]).sum(dim=1, keepdim=True) * x
-    # Parallel columns leave the turn about x open: take any direction across.
-    across = torch.linalg.cross(x, x.roll(1, dims=1))
+    # Parallel columns leave the turn about x open: take the direction across that is surest.
+    smallest = torch.nn.functional.one_hot(x.abs().argmin(dim=1), 3).to(x.dtype)
+    across = torch.linalg.cross(x, smallest)
     y = torch.nn.functional.normalize(torch.where(y.norm(dim=1, keepdim=True) > 1e-6, y, across), dim=1)
     return quat_from_matrix(torch.stack((x, y, torch.linalg.cross(x, y)), dim=2))
 

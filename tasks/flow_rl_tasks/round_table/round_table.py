@@ -91,7 +91,7 @@ def round_table(clearance: float = 0.0015) -> Furniture:
                 onto="leg",
                 part_frame=Frame((0.0, 0.0, -HUB_HEIGHT / 2)),
                 onto_frames=(Frame((0.0, 0.0, end)),),
-                depth=-FOOT_HEIGHT,
+                depth=0.0,
                 approach=HUB_PEG_LENGTH + 0.02,
             ),
         ),

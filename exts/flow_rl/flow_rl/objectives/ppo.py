@@ -30,7 +30,7 @@ def ppo_surrogate(
     advantage: torch.Tensor,
     clip: float,
     *,
-    log_prob_bound: float = 1.0,
+    log_ratio_bound: float = 1.0,
 ) -> PpoSurrogate:
     """Clipped surrogate -E min(rho A, clip(rho, 1 - e, 1 + e) A).
 
@@ -39,9 +39,10 @@ def ppo_surrogate(
         old_log_prob: Log-likelihoods at collection, shape (B,).
         advantage: Advantages, shape (B,).
         clip: Half-width e of the trust region.
-        log_prob_bound: Both log-likelihoods are clamped to plus or minus this (ReinFlow, for averaged ones).
+        log_ratio_bound: The logarithm of the ratio is clamped to plus or minus this. ReinFlow clamps both averaged
+            log-likelihoods to [-1, 1] instead, which silences all gradients once the noise is smaller than about 0.05.
     """
-    log_ratio = log_prob.clamp(-log_prob_bound, log_prob_bound) - old_log_prob.clamp(-log_prob_bound, log_prob_bound)
+    log_ratio = (log_prob - old_log_prob).clamp(-log_ratio_bound, log_ratio_bound)
     ratio = log_ratio.exp()
     loss = -torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()
     with torch.no_grad():
