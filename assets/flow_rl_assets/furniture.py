@@ -251,8 +251,8 @@ class Furniture:
             at = ", ".join(f"{1000 * value:.0f}" for value in points[both][0, :3])
             raise ValueError(
                 f"{where}={frame} is no place for {joint.part!r}: with the joint made, {joint.part!r} and"
-                f" {joint.onto!r} would overlap at ({at}) mm in the part's mating frame. Put the frames onto the axes of"
-                " peg and hole, with z against the direction of assembly, and let the peg fit."
+                f" {joint.onto!r} would overlap at ({at}) mm in the part's mating frame. Put the frames onto the axes"
+                " of peg and hole, with z against the direction of assembly, and let the peg fit."
             )
         around = points[np.isclose(points[..., 2], points[0, 0, 0, 2])]
         if joint.kind != "place" and not onto.contains((around @ frame.matrix().T)[..., :3]).any():
