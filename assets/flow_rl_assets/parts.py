@@ -11,12 +11,21 @@ from isaaclab.sim.spawners.shapes import ShapeCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_newton.sim.schemas import MujocoCollisionCfg
 from isaaclab_physx.sim.schemas import PhysxCollisionCfg, PhysxRigidBodyCfg
+from isaaclab_physx.sim.spawners.materials import PhysxMaterialCfg
 
 from .franka import GRIP_MATERIAL, SOLVER_ITERATIONS
 from .furniture import Part
 
-PART_MATERIAL = [GRIP_MATERIAL[0], replace(GRIP_MATERIAL[1], torsional_friction=0.1)]
-"""Contact material of parts; with flat pads of 1 cm and a friction of 2, torsional friction is about 2 cm."""
+PART_MATERIAL = [
+    # Polished wood on itself. Fingers and table grip with more: of two materials the larger friction counts, on both
+    # engines. With a friction of 2 a round tip would not slide off a hole's edge, and so would be no chamfer.
+    replace(GRIP_MATERIAL[0], static_friction=0.4, dynamic_friction=0.4),
+    PhysxMaterialCfg(friction_combine_mode="max"),
+    # MuJoCo-Warp finds one contact per pair of boxes: without torsional friction a held part turns about it. The soft
+    # constraint creeps with the 2 cm that flat pads of 1 cm and a friction of 2 come to.
+    replace(GRIP_MATERIAL[1], torsional_friction=0.1),
+]
+"""Contact material of parts."""
 
 
 @configclass
@@ -42,8 +51,7 @@ def part_cfg(name: str, part: Part) -> RigidObjectCfg:
             collision_props=[
                 sim_utils.UsdPhysicsCollisionCfg(collision_enabled=True),
                 PhysxCollisionCfg(contact_offset=0.002, rest_offset=0.0),
-                # MuJoCo-Warp finds one contact per pair of boxes, about which a held part would turn freely.
-                MujocoCollisionCfg(condim=4),
+                MujocoCollisionCfg(condim=4),  # torsional friction
             ],
             physics_material=PART_MATERIAL,
             visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=part.colour),
