@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 Vector = tuple[float, float, float]
 
@@ -29,26 +30,16 @@ class Frame:
 
     def matrix(self) -> np.ndarray:
         """Homogeneous transformation from this frame to its parent, shape (4, 4)."""
-        (cr, cp, cy), (sr, sp, sy) = np.cos(self.rpy), np.sin(self.rpy)
-        rotation = [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
-            [-sp, cp * sr, cp * cr],
-        ]
         matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = rotation, self.pos
+        matrix[:3, :3], matrix[:3, 3] = self._rotation().as_matrix(), self.pos
         return matrix
 
     def quat(self) -> tuple[float, float, float, float]:
         """Orientation (x, y, z, w)."""
-        (cr, cp, cy), (sr, sp, sy) = np.cos(np.divide(self.rpy, 2)), np.sin(np.divide(self.rpy, 2))
-        quat = (
-            sr * cp * cy - cr * sp * sy,
-            cr * sp * cy + sr * cp * sy,
-            cr * cp * sy - sr * sp * cy,
-            cr * cp * cy + sr * sp * sy,
-        )
-        return tuple(float(component) for component in quat)
+        return tuple(self._rotation().as_quat().tolist())
+
+    def _rotation(self) -> Rotation:
+        return Rotation.from_euler("xyz", self.rpy)
 
     def transform(self) -> tuple[float, ...]:
         """Position and orientation (x, y, z, w), 7 numbers."""
@@ -312,6 +303,26 @@ def feet(x: float, y: float, bottom: float, radius: float = 0.004) -> tuple[Caps
 def peg(radius: float, tip: float, root: float) -> Capsule:
     """Capsule on the z axis whose rounded end is at ``tip`` and whose other end is buried in the body at ``root``."""
     return Capsule(radius, abs(root - tip), (0.0, 0.0, (tip + root) / 2))
+
+
+def square_peg(width: float, length: float, radius: float, tip: float) -> tuple[Box | Capsule, ...]:
+    """Shapes of a square body of ``length`` along z around the origin, with a peg below it that ends at ``tip`` [m]."""
+    return Box((width, width, length)), peg(radius, tip=tip, root=radius - length / 2)
+
+
+def screw(part: str, onto: str, tip: float, mouths: Sequence[Vector]) -> Joint:
+    """Joint of a peg whose tip is at z = ``tip`` with one of the threaded holes whose mouths are at ``mouths`` [m]."""
+    thread = Thread(engage_depth=0.02)
+    return Joint(
+        kind="screw",
+        part=part,
+        onto=onto,
+        part_frame=Frame((0.0, 0.0, tip)),
+        onto_frames=tuple(Frame(mouth) for mouth in mouths),
+        depth=thread.engage_depth + thread.pitch * thread.turn / (2 * math.pi),
+        approach=0.04,
+        thread=thread,
+    )
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -16,10 +16,10 @@ from flow_rl_assets.furniture import (
     Furniture,
     Joint,
     Part,
-    Thread,
     feet,
-    peg,
     perforated_plate,
+    screw,
+    square_peg,
 )
 
 PEG_RADIUS = 0.0115
@@ -30,7 +30,7 @@ HOOD_WIDTH, HOOD_HEIGHT, HOOD_WALL = 0.062, 0.075, 0.008
 
 def lamp(clearance: float = 0.0015) -> Furniture:
     """Lamp with a gap of ``clearance`` [m] per side between the bulb's peg and the base."""
-    shoulder = -BULB_LENGTH / 2
+    tip = -BULB_LENGTH / 2 - PEG_LENGTH
     base = Part(
         shapes=perforated_plate((BASE_WIDTH, BASE_WIDTH, BASE_HEIGHT), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
         + feet(BASE_WIDTH / 2 - 0.006, BASE_WIDTH / 2 - 0.006, -BASE_HEIGHT / 2),
@@ -39,10 +39,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         colour=(0.25, 0.27, 0.3),
     )
     bulb = Part(
-        shapes=(
-            Box((BULB_WIDTH, BULB_WIDTH, BULB_LENGTH)),
-            peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
-        ),
+        shapes=square_peg(BULB_WIDTH, BULB_LENGTH, PEG_RADIUS, tip),
         mass=0.08,
         start=Frame((0.38, -0.03, BULB_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.95, 0.9, 0.65),
@@ -65,16 +62,7 @@ def lamp(clearance: float = 0.0015) -> Furniture:
         name="lamp",
         parts={"base": base, "bulb": bulb, "hood": hood},
         joints=(
-            Joint(
-                kind="screw",
-                part="bulb",
-                onto="base",
-                part_frame=Frame((0.0, 0.0, shoulder - PEG_LENGTH)),
-                onto_frames=(Frame((0.0, 0.0, BASE_HEIGHT / 2)),),
-                depth=0.02425,
-                approach=0.04,
-                thread=Thread(engage_depth=0.02),
-            ),
+            screw("bulb", "base", tip, [(0.0, 0.0, BASE_HEIGHT / 2)]),
             Joint(
                 kind="place",
                 part="hood",

@@ -11,15 +11,13 @@ import math
 
 from flow_rl_assets.furniture import (
     FOOT_HEIGHT,
-    Box,
     Frame,
     Furniture,
-    Joint,
     Part,
-    Thread,
     feet,
-    peg,
     perforated_plate,
+    screw,
+    square_peg,
 )
 
 PEG_RADIUS = 0.0115
@@ -30,7 +28,7 @@ HOLES = [(x, y) for x in (-0.05625, 0.05625) for y in (-0.05625, 0.05625)]
 
 def one_leg(clearance: float = 0.0015) -> Furniture:
     """One of four holes of the table's top, which lies upside down, takes the leg; ``clearance`` in m per side."""
-    shoulder = -LEG_LENGTH / 2
+    tip = -LEG_LENGTH / 2 - PEG_LENGTH
     top = Part(
         shapes=perforated_plate((TOP_WIDTH, TOP_WIDTH, TOP_THICKNESS), HOLES, 2 * (PEG_RADIUS + clearance))
         + feet(TOP_WIDTH / 2 - 0.006, TOP_WIDTH / 2 - 0.006, -TOP_THICKNESS / 2),
@@ -39,10 +37,7 @@ def one_leg(clearance: float = 0.0015) -> Furniture:
         colour=(0.78, 0.66, 0.48),
     )
     leg = Part(
-        shapes=(
-            Box((LEG_WIDTH, LEG_WIDTH, LEG_LENGTH)),
-            peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
-        ),
+        shapes=square_peg(LEG_WIDTH, LEG_LENGTH, PEG_RADIUS, tip),
         mass=0.1,
         start=Frame((0.38, -0.15, LEG_WIDTH / 2), (0.0, math.pi / 2, 0.0)),
         colour=(0.35, 0.22, 0.12),
@@ -52,18 +47,7 @@ def one_leg(clearance: float = 0.0015) -> Furniture:
     return Furniture(
         name="one_leg",
         parts={"top": top, "leg": leg},
-        joints=(
-            Joint(
-                kind="screw",
-                part="leg",
-                onto="top",
-                part_frame=Frame((0.0, 0.0, shoulder - PEG_LENGTH)),
-                onto_frames=tuple(Frame((x, y, TOP_THICKNESS / 2)) for x, y in HOLES),
-                depth=0.02425,
-                approach=0.04,
-                thread=Thread(engage_depth=0.02),
-            ),
-        ),
+        joints=(screw("leg", "top", tip, [(x, y, TOP_THICKNESS / 2) for x, y in HOLES]),),
         clearance=clearance,
     )
 

@@ -16,10 +16,11 @@ from flow_rl_assets.furniture import (
     Furniture,
     Joint,
     Part,
-    Thread,
     feet,
     peg,
     perforated_plate,
+    screw,
+    square_peg,
 )
 
 PEG_RADIUS = 0.0115
@@ -31,7 +32,8 @@ ARM_LENGTH, ARM_WIDTH, ARM_HEIGHT = 0.045, 0.02, 0.012
 
 def round_table(clearance: float = 0.0015) -> Furniture:
     """Round table, upside down, with a gap of ``clearance`` [m] per side between pegs and holes."""
-    shoulder, end = -LEG_LENGTH / 2, LEG_LENGTH / 2
+    end = LEG_LENGTH / 2
+    tip = -end - PEG_LENGTH
     core = perforated_plate((TOP_CORE, TOP_CORE, TOP_THICKNESS), [(0.0, 0.0)], 2 * (PEG_RADIUS + clearance))
     rim = TOP_RADIUS - TOP_CORE / 2
     middle = TOP_RADIUS - rim / 2
@@ -48,8 +50,7 @@ def round_table(clearance: float = 0.0015) -> Furniture:
     )
     leg = Part(
         shapes=(
-            Box((LEG_WIDTH, LEG_WIDTH, LEG_LENGTH)),
-            peg(PEG_RADIUS, tip=shoulder - PEG_LENGTH, root=shoulder + PEG_RADIUS),
+            *square_peg(LEG_WIDTH, LEG_LENGTH, PEG_RADIUS, tip),
             peg(HUB_PEG_RADIUS, tip=end + HUB_PEG_LENGTH, root=end - HUB_PEG_RADIUS),
         ),
         mass=0.12,
@@ -75,16 +76,7 @@ def round_table(clearance: float = 0.0015) -> Furniture:
         name="round_table",
         parts={"top": top, "leg": leg, "base": base},
         joints=(
-            Joint(
-                kind="screw",
-                part="leg",
-                onto="top",
-                part_frame=Frame((0.0, 0.0, shoulder - PEG_LENGTH)),
-                onto_frames=(Frame((0.0, 0.0, TOP_THICKNESS / 2)),),
-                depth=0.02425,
-                approach=0.04,
-                thread=Thread(engage_depth=0.02),
-            ),
+            screw("leg", "top", tip, [(0.0, 0.0, TOP_THICKNESS / 2)]),
             Joint(
                 kind="insert",
                 part="base",
