@@ -49,6 +49,9 @@ class PoseExpert(ABC):
                 " call env_cfg.set_horizon(1) before making the environment."
             )
         self.arm = self.chunk.terms[0]
+        cfg = self.arm.cfg
+        self.is_relative = cfg.relative if isinstance(self.arm, Rot6dPoseAction) else cfg.controller.use_relative_mode
+        """Whether the arm is commanded by changes of its pose."""
         self.imperfection = 1.0 - quality
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self.strategy = torch.zeros(self.num_envs, dtype=torch.long, device=self.device)
@@ -108,7 +111,7 @@ class PoseExpert(ABC):
         """Arm action that leads to a pose, before clamping; (E, 6) relative, (E, 7) or, with 6-D rotation, (E, 9)."""
         if isinstance(self.arm, Rot6dPoseAction):
             return self.arm.raw_action(pos, quat)
-        if self.arm.cfg.controller.use_relative_mode:
+        if self.is_relative:
             tool_pos, tool_quat = self.tool_pose()
             turn = axis_angle_from_quat(quat_unique(quat_mul(quat, quat_conjugate(tool_quat))))
             command = torch.cat((pos - tool_pos, turn), dim=1)
@@ -125,11 +128,7 @@ class PoseExpert(ABC):
         self._pause = torch.where(starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0))
         noise = self.ACTION_NOISE * self.imperfection * self.randn(*action.shape)
         pauses = self._pause.unsqueeze(1) > 0
-        if (
-            self.arm.cfg.relative
-            if isinstance(self.arm, Rot6dPoseAction)
-            else self.arm.cfg.controller.use_relative_mode
-        ):
+        if self.is_relative:
             return torch.where(pauses, torch.zeros_like(action), action + noise)
         action = torch.where(pauses, self._pose_action(*self.tool_pose()), action)
         return action + self.ABSOLUTE_NOISE * noise

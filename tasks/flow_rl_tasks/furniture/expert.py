@@ -177,6 +177,7 @@ class AssemblyExpert(PoseExpert):
             joint.thread.engage_depth + 0.002 if joint.thread else joint.depth for joint in joints
         )
 
+        self._speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)
         count = self.num_envs
         self._place = torch.zeros(count, dtype=torch.long, device=self.device)
         self._grasp_pos = torch.zeros(count, 3, device=self.device)
@@ -202,7 +203,7 @@ class AssemblyExpert(PoseExpert):
         view = self._look()
         self._advance(view)
         pos, quat = self._goal(view)
-        speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)[self.phase]  # (E, 2)
+        speed = self._speed[self.phase]  # (E, 2)
         pos, quat = step_towards(view.tool_pos, view.tool_quat, pos, quat, speed[:, :1], speed[:, 1])
         phase = self.phase
         is_open = (phase < CLOSE) | ((phase >= RELEASE) & (phase <= SINK)) | (phase >= LOOSEN)
