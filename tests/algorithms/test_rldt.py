@@ -288,6 +288,22 @@ def test_wrong_ensemble(make_runner):
         make_runner(cfg=cfg)
 
 
+def test_a_dueling_critic_learns(make_runner, tmp_path):
+    """Both of its parts move, its target follows, and its checkpoint can be taken up again."""
+    cfg = make_cfg("rldt", **SMALL)
+    cfg["critic"]["dueling"] = True
+    runner = make_runner(cfg=cfg)
+    before = copy.deepcopy(runner.alg.critic.state_dict())
+    runner.learn(1)
+    after = runner.alg.critic.state_dict()
+    assert not any(torch.equal(before[key], after[key]) for key in after if "weights" in key and ".0" in key)
+    assert runner.alg.target.advantage.weights[-1].abs().sum() > 0
+    runner.save(str(tmp_path / "model.pt"))
+    other = make_runner(cfg=copy.deepcopy(cfg))
+    other.load(str(tmp_path / "model.pt"))
+    assert all(torch.equal(after[key], value) for key, value in other.alg.critic.state_dict().items())
+
+
 @pytest.mark.parametrize("kernel", ["rbf", "imq", "delta"])
 def test_one_member_and_every_kernel(kernel, make_runner):
     """The paper's ablations are settings."""

@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from flow_rl.flows import time_grid
-from flow_rl.nn import MinMaxNormalizer, NoisePredictor, ResidualMLP, ScoreCoefficient, VelocityNet
+from flow_rl.nn import (
+    DuelingEnsemble,
+    EnsembleMLP,
+    MinMaxNormalizer,
+    NoisePredictor,
+    ResidualMLP,
+    ScoreCoefficient,
+    VelocityNet,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +98,40 @@ def test_normalizer():
     assert net(x).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
     torch.testing.assert_close(net.inverse(net(x)), x)
     assert net(torch.tensor([[100.0, 5.5]])).tolist() == [[1.5, 0.5]]
+
+
+def test_a_dueling_ensemble_adds_its_parts():
+    """At first values are those of states; the gradient of values does not reach V."""
+    net = DuelingEnsemble(2, 3, 4, [16], "swish", 0.5)
+    x = torch.randn(1, 5, 7)
+    assert torch.equal(net(x), net.value(x[..., :3]))
+    net.advantage.weights[-1].data.normal_()
+    torch.testing.assert_close(net(x), net.value(x[..., :3]) + net.advantage(x))
+    net(x).sum().backward()
+    assert all(parameter.grad is None for parameter in net.value.parameters())
+    assert all(parameter.grad is not None for parameter in net.advantage.parameters())
+
+
+def test_a_dueling_ensemble_does_not_mistake_the_usual_for_the_good():
+    """Actions follow states, and rewards depend on states only: the values' gradient in actions shall be small."""
+    state = torch.randn(1, 512, 4)
+    pairs = torch.cat([state, state.repeat(1, 1, 4) + 0.05 * torch.randn(1, 512, 16)], dim=-1)
+    target = state.mean(dim=-1, keepdim=True).tanh()
+
+    def gradient(net, loss) -> float:
+        optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+        for _ in range(400):
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+        assert (net(pairs) - target).square().mean() < 0.01
+        moved = pairs.clone().requires_grad_()
+        return torch.autograd.grad(net(moved).sum(), moved)[0][..., 4:].norm(dim=-1).mean().item()
+
+    single, dueling = EnsembleMLP(2, 20, 1, [64, 64], "swish", 0.1), DuelingEnsemble(2, 4, 16, [64, 64], "swish", 0.1)
+    usual = gradient(single, lambda: (single(pairs) - target).square().mean())
+    good = gradient(
+        dueling,
+        lambda: (dueling(pairs) - target).square().mean() + (dueling.value(state) - target).square().mean(),
+    )
+    assert good < 0.3 * usual

@@ -46,20 +46,31 @@ def test_each_strategy_solves_the_task(make_env, strategy):
         assert first_episodes(env, OneWay(env)).float().mean() >= 0.85
 
 
-def test_an_imperfect_expert_is_slower_but_still_succeeds(make_env):
-    from flow_rl_tasks.furniture.expert import AssemblyExpert
+def test_an_imperfect_expert_misses_and_tries_again(make_env):
+    from flow_rl_tasks.furniture import expert as module
 
-    class Counted(AssemblyExpert):
-        actions = 0
+    class Watched(module.AssemblyExpert):
+        """Counts control ticks; notices who lifts a part that did not go in, and who lets go of one that is not in."""
 
-        def act(self) -> torch.Tensor:
+        def __init__(self, env, **kwargs):
+            self.actions = 0
+            super().__init__(env, **kwargs)
+            self.missed, self.hurried = (torch.zeros(self.num_envs, dtype=torch.bool) for _ in range(2))
+
+        def _advance(self, view) -> None:
+            before = self.phase.clone()
+            super()._advance(view)
             self.actions += 1
-            return super().act()
+            self.missed |= (before == module.LOWER) & (self.phase == module.CARRY)
+            self.hurried |= (before == module.LOWER) & (self.phase == module.RELEASE) & ~view.engaged
 
-    with make_env(horizon=1, task=TASKS[0], physics="ovphysx") as env, torch.inference_mode():
-        perfect, fair = Counted(env), Counted(env, quality=0.5, seed=1)
+    with make_env(horizon=1, num_envs=16, task=TASKS[0], physics="ovphysx") as env, torch.inference_mode():
+        perfect, fair = Watched(env), Watched(env, quality=0.5, seed=1)
         assert first_episodes(env, perfect).float().mean() >= 0.85
-        assert first_episodes(env, fair).float().mean() > 0.4
+        solved = first_episodes(env, fair)
+        assert fair.missed.sum() > perfect.missed.sum()
+        assert solved[fair.missed].float().mean() > 0.4
+        assert not fair.hurried.any()
         assert fair.actions > perfect.actions, "the last of the episodes takes longer"
         with pytest.raises(ValueError, match="quality=-0.1"):
-            AssemblyExpert(env, quality=-0.1)
+            module.AssemblyExpert(env, quality=-0.1)

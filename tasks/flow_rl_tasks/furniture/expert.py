@@ -52,7 +52,7 @@ SPEED = {
     LIFT: (0.04, 0.2),
     CARRY: (0.04, 0.2),
     ALIGN: (0.01, 0.1),
-    LOWER: (0.006, 0.1),
+    LOWER: (0.004, 0.1),
     RELEASE: (0.01, 0.1),
     RETREAT: (0.04, 0.25),
     REACH: (0.05, 0.3),
@@ -129,6 +129,15 @@ class AssemblyExpert(PoseExpert):
     OPEN_TICKS = 3
     """Control ticks given to the gripper for opening."""
 
+    STEADY_TICKS = 8
+    """Control ticks for which a part is held above its place before it is lowered, and in it before it is let go.
+
+    As long as a chunk: a policy that plays its chunks blindly then sees that a part is right before it goes on.
+    """
+
+    BLOCKED_TICKS = 20
+    """Control ticks of lowering after which a part that is not in is lifted again."""
+
     LIFT_HEIGHT = 0.1
     """How far a part is raised before it is carried [m]."""
 
@@ -141,8 +150,20 @@ class AssemblyExpert(PoseExpert):
     LOST = 0.04
     """Distance between the tool and the grasp at which the part was lost [m]."""
 
-    AIM_ERROR = 0.006
-    """Standard deviation of grasps along the part, and of first attempts at a hole, at quality 0 [m]."""
+    GRASP_ERROR = 0.006
+    """Standard deviation of grasps along a lying part, at quality 0 [m]."""
+
+    AIM_ERROR = 0.02
+    """Standard deviation of where a part is first held above its place, at quality 0 [m].
+
+    Careful attempts correct it before they lower the part. Hasty ones lower it as it is, miss, and try again.
+    """
+
+    HASTE_PROBABILITY = 0.5
+    """Share of hasty attempts, at quality 0."""
+
+    AIM_DECAY = 0.8
+    """Share of the error that is left after each control tick above the place, in careful attempts."""
 
     SLIP_PROBABILITY = 0.01
     """Chance per control tick of carrying to open the gripper, at quality 0."""
@@ -184,9 +205,12 @@ class AssemblyExpert(PoseExpert):
         self._grasp_quat = torch.zeros(count, 4, device=self.device)
         self._leave_pos = torch.zeros(count, 3, device=self.device)
         self._leave_quat = torch.zeros(count, 4, device=self.device)
+        self._rows = torch.arange(count, device=self.device)
+        self._steady = torch.zeros(count, dtype=torch.long, device=self.device)
         self._end_yaw = torch.zeros(count, device=self.device)
         self._start_yaw = torch.zeros(count, device=self.device)
         self._aim = torch.zeros(count, 2, device=self.device)
+        self._hasty = torch.zeros(count, dtype=torch.bool, device=self.device)
         self._slide = torch.zeros(count, device=self.device)
         self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
         self.reset()
@@ -195,8 +219,8 @@ class AssemblyExpert(PoseExpert):
         """Start new episodes."""
         super().reset(env_ids)
         env_ids = slice(None) if env_ids is None else env_ids
-        self._aim[env_ids] = self._draw_aim()[env_ids]
-        self._slide[env_ids] = (self.AIM_ERROR * self.imperfection * self.randn(self.num_envs))[env_ids]
+        self._aim_at(torch.zeros_like(self.ticks, dtype=torch.bool).index_fill(0, self._rows[env_ids], True))
+        self._slide[env_ids] = (self.GRASP_ERROR * self.imperfection * self.randn(self.num_envs))[env_ids]
 
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
@@ -330,15 +354,20 @@ class AssemblyExpert(PoseExpert):
         self.enter((self.phase == LIFT) & raised, CARRY)
         off = (view.off_axis[:, :2] - self._aim).norm(dim=1)
         self.enter((self.phase == CARRY) & (off < 0.01) & (view.tilt < 0.1), ALIGN)
-        near = (off < 0.001) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
-        self.enter((self.phase == ALIGN) & ((near & (self.ticks > 3)) | (self.ticks > 20)), LOWER)
+        near = (off < 0.0015) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
         seated = torch.where(screw, engaged, (view.depth - self._depth[view.joint]).abs() < 0.001)
-        stuck = (self.phase == LOWER) & ~seated & (self.ticks > 30)
-        self._aim = torch.where(stuck.unsqueeze(1), 0.002 * self.randn(self.num_envs, 2), self._aim)
-        self.enter(stuck, CARRY)
+        right = ((self.phase == ALIGN) & near) | ((self.phase == LOWER) & seated)
+        self._steady = torch.where(right, self._steady + 1, 0)
+        steady = self._steady > torch.where(self._hasty & (self.phase == ALIGN), 0, self.STEADY_TICKS)
+        corrects = (self.phase == ALIGN) & ~self._hasty
+        self._aim = torch.where(corrects.unsqueeze(1), self.AIM_DECAY * self._aim, self._aim)
+        let_go = (self.phase == LOWER) & steady
+        self.enter((self.phase == ALIGN) & (steady | (self.ticks > 40)), LOWER)
+        blocked = (self.phase == LOWER) & ~seated & (self.ticks > self.BLOCKED_TICKS)
+        self._aim_at(blocked)
+        self.enter(blocked, CARRY)
 
         # letting it go
-        let_go = (self.phase == LOWER) & seated
         self._leave(let_go, tool_pos, tool_quat)
         self.enter(let_go, RELEASE)
         released = (self.phase == RELEASE) & (self.ticks > self.OPEN_TICKS)
@@ -346,7 +375,7 @@ class AssemblyExpert(PoseExpert):
         self.enter(released, RETREAT)
         away = (self.phase == RETREAT) & (((tool_pos - self._leave_pos).norm(dim=1) < 0.02) | (self.ticks > 8))
         again = away & ~(screw & engaged)
-        self._aim = torch.where(again.unsqueeze(1), self._draw_aim(), self._aim)
+        self._aim_at(again)
         self.enter(again, HOVER)
         self.enter(away & ~again, REACH)
 
@@ -410,9 +439,12 @@ class AssemblyExpert(PoseExpert):
         zero = torch.zeros_like(yaw)
         return torch.stack((half.cos(), half.sin(), zero, zero), dim=1)
 
-    def _draw_aim(self) -> torch.Tensor:
-        """Errors of the first attempt at a hole [m], shape (E, 2)."""
-        return self.AIM_ERROR * self.imperfection * self.randn(self.num_envs, 2)
+    def _aim_at(self, mask: torch.Tensor) -> None:
+        """Draw the error with which the masked environments (E,) bring a part above its place, and who overlooks it."""
+        error = self.AIM_ERROR * self.imperfection * self.randn(self.num_envs, 2)
+        self._aim = torch.where(mask.unsqueeze(1), error, self._aim)
+        hasty = self.rand(self.num_envs) < self.HASTE_PROBABILITY * self.imperfection
+        self._hasty = torch.where(mask, hasty, self._hasty)
 
 
 def yaw_near(yaw: torch.Tensor, largest: torch.Tensor | float) -> torch.Tensor:

@@ -208,8 +208,9 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self, latent: torch.Tensor, action: torch.Tensor, target: torch.Tensor, valid: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum over members of half the mean squared error, and values (M, N); each input is (M or 1, N, ...)."""
-        values = self.critic(latent, action)
-        error = (values - target).square() * valid
+        estimates = self.critic.estimates(latent, action)
+        values = estimates[-1]
+        error = sum((estimate - target).square() for estimate in estimates) * valid
         count = valid.sum(dim=-1, keepdim=True).expand(len(values), 1).clamp(min=1)
         return 0.5 * (error / count).sum(), values
 

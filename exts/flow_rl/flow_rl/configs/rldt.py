@@ -35,6 +35,12 @@ class QEnsembleCfg(RslRlMLPModelCfg):
     obs_normalization: bool = True
     """Whether observations are normalised by their running mean and deviation."""
 
+    dueling: bool = False
+    """Whether values are V(s) + A(s, a), each fitted on its own, instead of one network's.
+
+    For long chunks, whose gradient otherwise leads to what is usual in better states, not to what is better.
+    """
+
 
 @configclass
 class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):

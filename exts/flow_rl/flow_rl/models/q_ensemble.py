@@ -10,7 +10,7 @@ from rsl_rl.modules import EmpiricalNormalization
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.nn import EnsembleMLP
+from flow_rl.nn import DuelingEnsemble, EnsembleMLP
 from flow_rl.utils.check import require
 
 
@@ -32,6 +32,7 @@ class QEnsemble(nn.Module):
         activation: str,
         weight_std: float,
         obs_normalization: bool,
+        dueling: bool,
         distribution_cfg: dict | None = None,
     ):
         """Build the ensemble; its config explains the settings.
@@ -46,6 +47,7 @@ class QEnsemble(nn.Module):
             activation: Activation, as named by rsl_rl.
             weight_std: Deviation of the initial weights.
             obs_normalization: Whether observations are normalised by their running mean and deviation.
+            dueling: Whether values are those of the observation plus advantages of the chunk.
             distribution_cfg: Not used; values have no distribution.
         """
         super().__init__()
@@ -59,7 +61,11 @@ class QEnsemble(nn.Module):
         self.obs_groups, self.num_members = list(obs_groups[obs_set]), num_members
         obs_dim = sum(obs[group].shape[-1] for group in self.obs_groups)
         self.obs_normalizer = EmpiricalNormalization(obs_dim) if obs_normalization else nn.Identity()
-        self.mlp = EnsembleMLP(num_members, obs_dim + num_actions, 1, hidden_dims, activation, weight_std)
+        nets = hidden_dims, activation, weight_std
+        if dueling:
+            self.mlp = DuelingEnsemble(num_members, obs_dim, num_actions, *nets)
+        else:
+            self.mlp = EnsembleMLP(num_members, obs_dim + num_actions, 1, *nets)
 
     def get_latent(self, obs: TensorDict | dict) -> torch.Tensor:
         """Normalised observation, shape (..., O)."""
@@ -68,6 +74,11 @@ class QEnsemble(nn.Module):
     def forward(self, latent: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Values of chunks (M or 1, N, H * A) at normalised observations (M or 1, N, O), shape (M, N)."""
         return self.mlp(torch.cat([latent, actions], dim=-1)).squeeze(-1)
+
+    def estimates(self, latent: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What shall be fitted to returns, each of shape (M, N): the values, before them those of observations."""
+        values = self(latent, actions)
+        return (self.mlp.value(latent).squeeze(-1), values) if isinstance(self.mlp, DuelingEnsemble) else (values,)
 
     def update_normalization(self, obs: TensorDict) -> None:
         """Take observations (N,) into the running statistics."""

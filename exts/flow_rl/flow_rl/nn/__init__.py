@@ -3,7 +3,7 @@
 
 """Networks."""
 
-from .ensemble_mlp import EnsembleMLP
+from .ensemble_mlp import DuelingEnsemble, EnsembleMLP
 from .noise_predictor import NoisePredictor
 from .normalizer import MinMaxNormalizer
 from .residual_mlp import ResidualMLP
@@ -12,6 +12,7 @@ from .time_embedding import TimeEmbedding
 from .velocity import VelocityNet
 
 __all__ = [
+    "DuelingEnsemble",
     "EnsembleMLP",
     "MinMaxNormalizer",
     "NoisePredictor",

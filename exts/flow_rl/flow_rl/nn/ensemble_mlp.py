@@ -38,3 +38,32 @@ class EnsembleMLP(nn.Module):
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, self.activation(x) if i > 0 else x, weight)
         return x
+
+
+class DuelingEnsemble(nn.Module):
+    """M independent values Q(s, a) = V(s) + A(s, a) (Wang et al., 2016, "Dueling Network Architectures").
+
+    Actions follow from states nearly always, so a single network may explain values of states by actions, and its
+    gradient then leads to actions that are usual in better states, not to better actions. Here only A sees actions, V
+    is left as it is by the gradient of Q, to be fitted on its own, and A begins at zero.
+    """
+
+    def __init__(
+        self,
+        num_members: int,
+        state_dim: int,
+        action_dim: int,
+        hidden_dims: list[int] | tuple[int, ...],
+        activation: str,
+        weight_std: float,
+    ):
+        """Draw the weights as :class:`EnsembleMLP` does, but those of A's last layer are zero."""
+        super().__init__()
+        self.state_dim = state_dim
+        self.value = EnsembleMLP(num_members, state_dim, 1, hidden_dims, activation, weight_std)
+        self.advantage = EnsembleMLP(num_members, state_dim + action_dim, 1, hidden_dims, activation, weight_std)
+        nn.init.zeros_(self.advantage.weights[-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map states and actions (M or 1, N, S + D) to (M, N, 1)."""
+        return self.value(x[..., : self.state_dim]).detach() + self.advantage(x)
