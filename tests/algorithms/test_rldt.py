@@ -265,6 +265,7 @@ def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
         ({"backend": "cuda"}, r"agent.algorithm.backend = 'cuda' .*'torch', 'warp'"),
         ({"bandwidth": 0.0}, r"agent.algorithm.bandwidth = 0.0 .*null"),
         ({"exploration": "none"}, r"agent.algorithm.exploration = 'none' .*'min_extrp', 'gaussian'"),
+        ({"reference": "first"}, r"agent.algorithm.reference = 'first' .*'iteration', 'pretrained'"),
         ({"exploration_min_time": 1.0}, r"agent.algorithm.exploration_min_time = 1.0"),
         ({"bootstrap": "max"}, r"agent.algorithm.bootstrap = 'max' .*'min', 'mean'"),
         ({"new_fraction": 1.1}, r"agent.algorithm.new_fraction = 1.1 .*\[0, 1\]"),
@@ -302,6 +303,29 @@ def test_a_dueling_critic_learns(make_runner, tmp_path):
     other = make_runner(cfg=copy.deepcopy(cfg))
     other.load(str(tmp_path / "model.pt"))
     assert all(torch.equal(after[key], value) for key, value in other.alg.critic.state_dict().items())
+
+
+def test_the_reference_may_be_where_learning_began(make_runner, tmp_path):
+    """It stays what it was, also when a run goes on from a checkpoint; the paper's follows the policy."""
+
+    def distance(alg, weights) -> float:
+        return sum((weights[key] - value).abs().sum().item() for key, value in alg.reference.state_dict().items())
+
+    following = make_runner("rldt", **SMALL, critic_warmup=0)
+    first = copy.deepcopy(following.alg.actor.state_dict())
+    following.learn(2)
+    assert distance(following.alg, first) > 0
+
+    runner = make_runner("rldt", **SMALL, critic_warmup=0, reference="pretrained")
+    runner.alg.actor.load_state_dict(first)
+    runner.alg.policy_replaced()
+    runner.learn(2)
+    assert distance(runner.alg, first) == 0 < distance(runner.alg, runner.alg.actor.state_dict())
+    runner.save(str(tmp_path / "model.pt"))
+    other = make_runner("rldt", **SMALL, critic_warmup=0, reference="pretrained")
+    other.load(str(tmp_path / "model.pt"))
+    other.learn(1)
+    assert distance(other.alg, first) == 0
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "imq", "delta"])

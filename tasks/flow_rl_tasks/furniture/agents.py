@@ -8,7 +8,7 @@ from isaaclab.utils import configclass, replace
 from flow_rl.configs.flow_policy import FlowPolicyCfg
 from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
-from flow_rl.configs.rldt import RldtAlgorithmCfg, RldtRunnerCfg
+from flow_rl.configs.rldt import QEnsembleCfg, RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
 
 POLICY = FlowPolicyCfg(horizon=8)
@@ -16,23 +16,27 @@ SCORE_FLOW = ScoreFlowAlgorithmCfg(
     # Holes forgive less than the lift's cube: a quarter of its noise, and the learning rate that suits so little.
     std_min=0.02,
     std_max=0.03,
-    learning_rate=1.0e-5,
-    final_learning_rate=5.0e-6,
+    learning_rate=2.0e-5,
+    final_learning_rate=1.0e-5,
+    critic_warmup=2,
     gamma=0.995,
 )
+CRITIC = QEnsembleCfg(dueling=True)
 RLDT = RldtAlgorithmCfg(
     # Rewards come after 20 decisions and more: returns reach further, and the critic learns alone for longer.
-    gamma=0.995,
     lam=0.9,
     window=12,
     critic_batch_size=32,
-    critic_warmup=8,
-    learning_rate=5.0e-5,
-    final_learning_rate=2.0e-5,
-    # The paper's weights of straightness and trust region.
-    consistency_coef=0.5,
-    reference_coef=0.2,
+    critic_warmup=6,
+    learning_rate=3.0e-5,
+    final_learning_rate=1.0e-5,
+    actor_batch_size=128,
+    # Straightness alone, without any critic, moves the policy by more than holes and threads forgive.
+    consistency_coef=0.0,
+    reference="pretrained",
+    reference_coef=0.05,
     exploration_std=0.05,
+    balance_successes=False,
     # Whole trajectories of all environments take gigabytes on a GPU.
     save_replay=False,
 )
@@ -43,7 +47,7 @@ class FurniturePretrainCfg(PretrainCfg):
     """Behaviour cloning, longer than for short tasks: the last millimetre decides."""
 
     actor: FlowPolicyCfg = POLICY
-    num_steps: int = 12000
+    num_steps: int = 20000
 
 
 @configclass
@@ -68,7 +72,9 @@ class FurnitureReinFlowRunnerCfg(ReinFlowRunnerCfg):
 class FurnitureRldt1RunnerCfg(RldtRunnerCfg):
     """RLDT for furniture with one joint."""
 
+    max_iterations: int = 50
     actor: FlowPolicyCfg = POLICY
+    critic: QEnsembleCfg = CRITIC
     algorithm: RldtAlgorithmCfg = replace(RLDT, value_range=[0.0, 1.0])
 
 

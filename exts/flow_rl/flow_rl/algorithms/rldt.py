@@ -23,6 +23,9 @@ from .off_policy import OffPolicyAlgorithm
 Exploration = Literal["min_extrp", "gaussian"]
 """Noise in proportion to the curvature that remains of the flow, or of one size."""
 
+Reference = Literal["iteration", "pretrained"]
+"""The policy at the beginning of each iteration, or the one that fine-tuning began with."""
+
 
 class Rldt(OffPolicyAlgorithm):
     """Particles drawn by the flow are moved by the critic's gradient and by repulsion; the velocity learns the move.
@@ -45,6 +48,7 @@ class Rldt(OffPolicyAlgorithm):
         backend: Literal["auto", "torch", "warp"],
         consistency_coef: float,
         reference_coef: float,
+        reference: Reference,
         exploration: Exploration,
         exploration_min_time: float,
         exploration_std: float,
@@ -62,8 +66,11 @@ class Rldt(OffPolicyAlgorithm):
         self.consistency_coef, self.reference_coef = consistency_coef, reference_coef
         self.exploration, self.exploration_std = exploration, exploration_std
         self.exploration_first = min(int(exploration_min_time * actor.num_flow_steps), actor.num_flow_steps - 1)
-        super().__init__(env, actor, critic, modules={}, **bookkeeping)
-        self.reference = copy.deepcopy(self.actor).requires_grad_(False)
+        self.reference = copy.deepcopy(actor).requires_grad_(False)
+        self.follows = reference == "iteration"
+        modules = {} if self.follows else {"reference": self.reference}
+        super().__init__(env, actor, critic, modules=modules, **bookkeeping)
+        self.reference.to(self.device)
         self.noise_scale = torch.zeros(1, device=self.device)
         self.actor.output_std = self.noise_scale
 
@@ -100,11 +107,12 @@ class Rldt(OffPolicyAlgorithm):
         return torch.autograd.grad(values.mean(dim=0).sum(), actions)[0]
 
     def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Alignment with the field, straightness, and distance from the iteration's first velocity.
+        """Alignment with the field, straightness, and distance from the reference's velocity.
 
         With x a particle's state at a random step, v its velocity, a its own end, a_x = x + (1 - t) v where it is
         expected to land, w = 1 / (K (1 - t)), and phi the field at a_x of the particles' ends:
-        - w <v, phi> + c w^2 |a_x - a|^2 + b |v - v_ref|^2, the last on lines from fresh noise to the ends.
+        - w <v, phi> + c w^2 |a_x - a|^2 + b |v - v_ref|^2, the last on lines from fresh noise to the ends; v_ref is
+        the velocity of `reference`.
         """
         obs, exists = batch["obs"][:, 0], batch["valid"]
         latent = self.actor.get_latent(obs)
@@ -143,9 +151,15 @@ class Rldt(OffPolicyAlgorithm):
         return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
 
     def begin_iteration(self) -> None:
-        """Measure distances from the present policy: a trust region, no anchor to the pretrained one."""
-        self.reference.load_state_dict(self.actor.state_dict())
+        """Measure distances from the present policy (a trust region), unless they are those from the first one."""
+        if self.follows:
+            self.reference.load_state_dict(self.actor.state_dict())
         self.reference.score_coefs.copy_(self.actor.score_coefs)
+
+    def policy_replaced(self) -> None:
+        """Measure distances from the policy that fine-tuning begins with."""
+        super().policy_replaced()
+        self.reference.load_state_dict(self.actor.state_dict())
 
 
 def transport_losses(
@@ -182,3 +196,4 @@ def _check_settings(given: dict) -> None:
     require_choice(field + "normalization", given["normalization"], NORMALIZATIONS)
     require_choice(field + "backend", given["backend"], ("auto", "torch", "warp"))
     require_choice(field + "exploration", given["exploration"], get_args(Exploration))
+    require_choice(field + "reference", given["reference"], get_args(Reference))

@@ -143,9 +143,14 @@ class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
     """Weight c of straightness: landing points shall be where the particle ends; the paper's is 0.5."""
 
     reference_coef: float = 0.04
-    """Weight b of the distance from the velocity at the beginning of the iteration; the paper's is 0.2.
+    """Weight b of the distance from the reference's velocity; the paper's is 0.2.
 
     Both oppose the field, whose length the kernel and 1 / P set: smaller weights are larger steps, for short runs."""
+
+    reference: Literal["iteration", "pretrained"] = "iteration"
+    """Whether that is the policy at the beginning of each iteration, as in the paper, or the one learning began with.
+
+    The latter bounds how far small errors of the critic, which the replay repeats, can lead over many iterations."""
 
     exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
     """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
