@@ -236,7 +236,7 @@ class AssemblyExpert(PoseExpert):
 
     def _look(self) -> View:
         """See the joint to make next, its part and its place; choose grasp and place while they are still open."""
-        rows = torch.arange(self.num_envs, device=self.device)
+        rows = self._rows
         made = self.assembly.made.bool()
         joint = torch.where(made, 0, 1).argmax(dim=1)  # the first that is not made
         part, onto = self._part[joint], self._onto[joint]

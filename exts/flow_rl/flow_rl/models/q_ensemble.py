@@ -77,8 +77,9 @@ class QEnsemble(nn.Module):
 
     def estimates(self, latent: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What shall be fitted to returns, each of shape (M, N): the values, before them those of observations."""
-        values = self(latent, actions)
-        return (self.mlp.value(latent).squeeze(-1), values) if isinstance(self.mlp, DuelingEnsemble) else (values,)
+        if not isinstance(self.mlp, DuelingEnsemble):
+            return (self(latent, actions),)
+        return tuple(estimate.squeeze(-1) for estimate in self.mlp.estimates(torch.cat([latent, actions], dim=-1)))
 
     def update_normalization(self, obs: TensorDict) -> None:
         """Take observations (N,) into the running statistics."""

@@ -65,5 +65,10 @@ class DuelingEnsemble(nn.Module):
         nn.init.zeros_(self.advantage.weights[-1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map states and actions (M or 1, N, S + D) to (M, N, 1)."""
-        return self.value(x[..., : self.state_dim]).detach() + self.advantage(x)
+        """Map states and actions (M or 1, N, S + D) to Q, shape (M, N, 1)."""
+        return self.estimates(x)[1]
+
+    def estimates(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """V and Q, each (M, N, 1), of states and actions (M or 1, N, S + D)."""
+        value = self.value(x[..., : self.state_dim])
+        return value, value.detach() + self.advantage(x)
