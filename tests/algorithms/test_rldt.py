@@ -104,7 +104,7 @@ def test_targets_are_lambda_returns_of_the_bootstrap(make_alg, monkeypatch):
     alg = make_alg(gamma=0.9, lam=0.5, window=3, critic_batch_size=200)
     monkeypatch.setattr(alg, "next_values", lambda obs: torch.full(obs.batch_size, 0.5))
     batch = alg.sample_critic()
-    reward, target = batch["reward"], batch["target"]
+    reward, target = batch["reward"], batch["targets"].squeeze(-1)
     ended, valid = batch["terminated"], batch["valid"]
     torch.testing.assert_close(target[..., 2], reward[..., 2] + 0.9 * 0.5 * ~ended[..., 2])
     following = 0.5 * 0.5 + 0.5 * target[..., 2]
@@ -112,6 +112,33 @@ def test_targets_are_lambda_returns_of_the_bootstrap(make_alg, monkeypatch):
     success = ended & valid & (reward == 1)
     assert success.any() and (target[success] == 1).all()
     assert (target[ended & valid & (reward == 0)] == 0).all()
+
+
+def test_targets_of_a_dueling_critic(make_runner, monkeypatch):
+    """V is fitted to far-reaching returns, A to what near ones say beyond V; neither asks the policy for chunks."""
+    cfg = make_cfg("rldt", **SMALL, gamma=0.9, lam=0.0, value_lam=1.0, window=3)
+    cfg["critic"]["dueling"] = True
+    alg = collect(make_runner(cfg=cfg))
+    alg.replay.prepare()
+    monkeypatch.setattr(alg, "state_values", lambda obs: obs["policy"][:, 0])
+    monkeypatch.setattr(alg, "flow", None)
+    sampled = {}
+    sample = alg.replay.sample
+
+    def keep(*args, **kwargs):
+        sampled["batch"] = sample(*args, **kwargs)
+        sampled["value"] = sampled["batch"]["obs"]["policy"][..., 0].clone()
+        return sampled["batch"]
+
+    monkeypatch.setattr(alg.replay, "sample", keep)
+    batch = alg.sample_critic()
+    value, goes_on = sampled["value"], ~batch["terminated"]
+    far, near = batch["targets"].unbind(-1)
+    torch.testing.assert_close(near, batch["reward"] + 0.9 * value[..., 1:] * goes_on - value[..., :-1])
+    last = batch["reward"][..., 2] + 0.9 * value[..., 3] * goes_on[..., 2]
+    torch.testing.assert_close(far[..., 2], last)
+    torch.testing.assert_close(far[..., 1], batch["reward"][..., 1] + 0.9 * last * goes_on[..., 1])
+    assert goes_on.any() and not goes_on.all()
 
 
 def test_bootstrap(make_alg):
@@ -267,6 +294,7 @@ def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
         ({"exploration": "none"}, r"agent.algorithm.exploration = 'none' .*'min_extrp', 'gaussian'"),
         ({"reference": "first"}, r"agent.algorithm.reference = 'first' .*'iteration', 'pretrained'"),
         ({"exploration_min_time": 1.0}, r"agent.algorithm.exploration_min_time = 1.0"),
+        ({"value_lam": 1.5}, r"agent.algorithm.value_lam = 1.5 .*\[0, 1\] or null"),
         ({"bootstrap": "max"}, r"agent.algorithm.bootstrap = 'max' .*'min', 'mean'"),
         ({"new_fraction": 1.1}, r"agent.algorithm.new_fraction = 1.1 .*\[0, 1\]"),
         ({"target_repeat": 3}, r"agent.algorithm.target_repeat = 3 .*divisor of num_critic_updates = 4"),

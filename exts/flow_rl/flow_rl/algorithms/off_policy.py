@@ -53,6 +53,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         bootstrap_draws: int,
         target_momentum: float,
         value_range: list[float] | None,
+        value_lam: float | None,
         disjoint: bool,
         num_actor_updates: int,
         actor_batch_size: int,
@@ -78,6 +79,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self.bootstrap, self.bootstrap_draws, self.value_range = bootstrap, bootstrap_draws, value_range
         self.num_actor_updates, self.actor_batch_size = num_actor_updates, actor_batch_size
         self.warmup_steps = warmup_steps
+        self.value_lam = contract["lam"] if value_lam is None else value_lam
 
         self.target = copy.deepcopy(critic.mlp).requires_grad_(False)
         groups = list(dict.fromkeys([*actor.obs_groups, *critic.obs_groups]))
@@ -179,20 +181,28 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     @torch.no_grad()
     def sample_critic(self) -> TensorDict:
-        """Windows for `target_repeat` steps of the critic, each with the members' common `target`."""
+        """Windows for `target_repeat` steps of the critic, with the members' common `targets`, one for each estimate.
+
+        Those are returns; a dueling critic's V gets its own, and its A the difference of returns and V.
+        """
         num = self.target_repeat * self.critic_batch_size
         batch = self.replay.sample(num, self.window, new_fraction=self.new_fraction)
         obs = batch.pop("obs")
         batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
-        following = obs[:, :, 1:]
-        values = self.next_values(following.flatten()).view(batch["reward"].shape)
-        # The scan runs over the first dimension, time.
-        columns = [batch[name].flatten(0, 1).T for name in ("reward", "terminated", "truncated")]
-        reward, terminated, truncated = columns
-        next_values = values.flatten(0, 1).T
-        returns = lambda_scan(reward, next_values, terminated, truncated, self.gamma, self.lam)
-        batch["target"] = returns.T.reshape(batch["reward"].shape)
+        if self.critic.dueling:
+            values = self.state_values(obs.flatten()).view(*obs.batch_size)
+            value, following = values[..., :-1], values[..., 1:]
+            far, near = (self._returns(batch, following, lam) for lam in (self.value_lam, self.lam))
+            targets = [far, near - value]
+        else:
+            following = self.next_values(obs[:, :, 1:].flatten()).view(batch["reward"].shape)
+            targets = [self._returns(batch, following, self.lam)]
+        batch["targets"] = torch.stack(targets, dim=-1)
         return batch
+
+    def state_values(self, obs: TensorDict) -> torch.Tensor:
+        """Values (N,) of observations (N,), by the target of a dueling critic."""
+        return self._combine(self.target.value(self.critic.get_latent(obs).unsqueeze(0)).squeeze(-1))
 
     def next_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
@@ -200,31 +210,31 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         draws = [self.flow(policy_latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
         pairs = torch.cat([torch.cat([latent, draw], dim=-1) for draw in draws])
         values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)
-        values = values.view(len(values), self.bootstrap_draws, -1).mean(dim=1)
-        value = values.amin(dim=0) if self.bootstrap == "min" else values.mean(dim=0)
-        return value if self.value_range is None else value.clamp(*self.value_range)
+        return self._combine(values.view(len(values), self.bootstrap_draws, -1).mean(dim=1))
 
     def critic_loss(
-        self, latent: torch.Tensor, action: torch.Tensor, target: torch.Tensor, valid: torch.Tensor
+        self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum over members of half the mean squared error, and values (M, N); each input is (M or 1, N, ...)."""
-        estimates = self.critic.estimates(latent, action)
-        values = estimates[-1]
-        error = sum((estimate - target).square() for estimate in estimates) * valid
-        count = valid.sum(dim=-1, keepdim=True).expand(len(values), 1).clamp(min=1)
-        return 0.5 * (error / count).sum(), values
+        """Sum over members of half the mean squared error, and values (M, N).
+
+        Inputs are (M or 1, N, ...); targets have a last dimension for the critic's estimates.
+        """
+        estimates = self.critic.estimates(latent, action)  # (M, N, F)
+        error = (estimates - targets).square().sum(dim=-1) * valid
+        count = valid.sum(dim=-1, keepdim=True).expand(len(estimates), 1).clamp(min=1)
+        return 0.5 * (error / count).sum(), estimates.sum(dim=-1)
 
     def critic_step(self, batch: TensorDict) -> dict[str, torch.Tensor]:
         """One step of all members, each on its own trajectories, then of the targets."""
-        names = ("latent", "action", "target", "valid")
-        latent, action, target, valid = (batch[name].flatten(1, 2) for name in names)
-        loss, values = self.critic_loss(latent, action, target, valid)
+        names = ("latent", "action", "targets", "valid")
+        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in names)
+        loss, values = self.critic_loss(latent, action, targets, valid)
         norms = self._optimise(loss)
         with torch.no_grad():
             parameters = list(self.target.parameters()), list(self.critic.mlp.parameters())
             torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
             count = valid.sum().clamp(min=1)
-            mean = (target * valid).sum() / count
+            mean = (targets[..., 0] * valid).sum() / count
             return {
                 "critic": loss.detach(),
                 "q_mean": (values.mean(dim=0) * valid).sum() / count,
@@ -250,6 +260,18 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     """
     Details.
     """
+
+    def _combine(self, values: torch.Tensor) -> torch.Tensor:
+        """The members' values (M, N) as one (N,), within the bounds."""
+        value = values.amin(dim=0) if self.bootstrap == "min" else values.mean(dim=0)
+        return value if self.value_range is None else value.clamp(*self.value_range)
+
+    def _returns(self, batch: TensorDict, next_values: torch.Tensor, lam: float) -> torch.Tensor:
+        """TD(lambda) returns of windows (S, N, W)."""
+        # The scan runs over the first dimension, time.
+        columns = [batch["reward"], next_values, batch["terminated"], batch["truncated"]]
+        reward, *others = (column.flatten(0, 1).T for column in columns)
+        return lambda_scan(reward, *others, self.gamma, lam).T.reshape(next_values.shape)
 
     def _saved(self) -> dict[str, nn.Module]:
         """What checkpoints hold: the replay may be left out for its size."""
@@ -286,6 +308,8 @@ def _check_settings(given: dict) -> None:
     for name in ("new_fraction", "target_momentum"):
         require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", f"use the default of {name}.")
     require_choice(field + "bootstrap", given["bootstrap"], get_args(Bootstrap))
+    lam = given["value_lam"]
+    require(lam is None or 0.0 <= lam <= 1.0, field + "value_lam", lam, "[0, 1] or null", "use null: the same as lam.")
     limits = given["value_range"]
     require(
         limits is None or (len(limits) == 2 and limits[0] < limits[1]),

@@ -38,7 +38,8 @@ class QEnsembleCfg(RslRlMLPModelCfg):
     dueling: bool = False
     """Whether values are V(s) + A(s, a), each fitted on its own, instead of one network's.
 
-    For long chunks, whose gradient otherwise leads to what is usual in better states, not to what is better.
+    For long chunks, whose gradient otherwise leads to what is usual in better states, not to what is better. Returns
+    then end in V of the next observation, so that no chunks are drawn for them.
     """
 
 
@@ -51,6 +52,12 @@ class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
 
     lam: float = 0.5
     """Weight of longer returns in TD(lambda), in [0, 1]."""
+
+    value_lam: float | None = None
+    """The same for the V of a dueling critic, in [0, 1]; None for `lam`.
+
+    V needs returns that reach far. Given V, what a chunk changed is seen best in the next observation's: everything
+    later adds noise."""
 
     time_limit_is_terminal: bool = True
     """Whether a time limit counts as a failure; otherwise the value of the last observation follows it."""
@@ -86,7 +93,9 @@ class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
     """How the members' values of the next decision become one."""
 
     bootstrap_draws: int = 1
-    """Chunks drawn per next observation, whose values are averaged; the paper's code draws 2, at twice the cost."""
+    """Chunks drawn per next observation, whose values are averaged; the paper's code draws 2, at twice the cost.
+
+    Not used by dueling critics."""
 
     target_momentum: float = 0.995
     """Share of the past that target networks keep per step of the critic."""

@@ -58,7 +58,7 @@ class QEnsemble(nn.Module):
         require(
             distribution_cfg is None, field + "distribution_cfg", distribution_cfg, "None", "leave it out: values only."
         )
-        self.obs_groups, self.num_members = list(obs_groups[obs_set]), num_members
+        self.obs_groups, self.num_members, self.dueling = list(obs_groups[obs_set]), num_members, dueling
         obs_dim = sum(obs[group].shape[-1] for group in self.obs_groups)
         self.obs_normalizer = EmpiricalNormalization(obs_dim) if obs_normalization else nn.Identity()
         nets = hidden_dims, activation, weight_std
@@ -75,11 +75,9 @@ class QEnsemble(nn.Module):
         """Values of chunks (M or 1, N, H * A) at normalised observations (M or 1, N, O), shape (M, N)."""
         return self.mlp(torch.cat([latent, actions], dim=-1)).squeeze(-1)
 
-    def estimates(self, latent: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What shall be fitted to returns, each of shape (M, N): the values, before them those of observations."""
-        if not isinstance(self.mlp, DuelingEnsemble):
-            return (self(latent, actions),)
-        return tuple(estimate.squeeze(-1) for estimate in self.mlp.estimates(torch.cat([latent, actions], dim=-1)))
+    def estimates(self, latent: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+        """What is fitted, each to a target of its own, and adds up to the values: Q, or V and A; (M, N, 1 or 2)."""
+        return (self.mlp.estimates if self.dueling else self.mlp)(torch.cat([latent, actions], dim=-1))
 
     def update_normalization(self, obs: TensorDict) -> None:
         """Take observations (N,) into the running statistics."""

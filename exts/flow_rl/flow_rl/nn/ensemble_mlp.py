@@ -44,8 +44,8 @@ class DuelingEnsemble(nn.Module):
     """M independent values Q(s, a) = V(s) + A(s, a) (Wang et al., 2016, "Dueling Network Architectures").
 
     Actions follow from states nearly always, so a single network may explain values of states by actions, and its
-    gradient then leads to actions that are usual in better states, not to better actions. Here only A sees actions, V
-    is left as it is by the gradient of Q, to be fitted on its own, and A begins at zero.
+    gradient then leads to actions that are usual in better states, not to better actions. Here only A sees actions,
+    each is fitted on its own, and A begins at zero.
     """
 
     def __init__(
@@ -66,9 +66,8 @@ class DuelingEnsemble(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map states and actions (M or 1, N, S + D) to Q, shape (M, N, 1)."""
-        return self.estimates(x)[1]
+        return self.estimates(x).sum(dim=-1, keepdim=True)
 
-    def estimates(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """V and Q, each (M, N, 1), of states and actions (M or 1, N, S + D)."""
-        value = self.value(x[..., : self.state_dim])
-        return value, value.detach() + self.advantage(x)
+    def estimates(self, x: torch.Tensor) -> torch.Tensor:
+        """V and A of states and actions (M or 1, N, S + D), shape (M, N, 2)."""
+        return torch.cat([self.value(x[..., : self.state_dim]), self.advantage(x)], dim=-1)
