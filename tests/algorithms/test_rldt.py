@@ -141,6 +141,23 @@ def test_targets_of_a_dueling_critic(make_runner, monkeypatch):
     assert goes_on.any() and not goes_on.all()
 
 
+@pytest.mark.parametrize("dueling", [False, True])
+def test_foresight(make_runner, monkeypatch, dueling):
+    """It is 1 for a critic that says what came, -1 for one that says the opposite, and 0 for one that says nothing."""
+    cfg = make_cfg("rldt", **SMALL)
+    cfg["critic"]["dueling"] = dueling
+    alg = collect(make_runner(cfg=cfg))
+    alg.replay.prepare()
+    batch = alg.sample_critic(split=False)
+    assert batch["valid"].any() and not batch["valid"].all()
+    monkeypatch.setattr(alg, "sample_critic", lambda **sampling: batch)
+    for factor in (3.0, -2.0, 0.0):
+        said = factor * batch["targets"].flatten(1, 2) + 0.1
+        said[~batch["valid"].flatten(1, 2)] = 100.0  # what does not exist does not count
+        monkeypatch.setattr(alg.critic, "estimates", lambda latent, action, said=said: said.expand(2, -1, -1))
+        assert alg.foresight().item() == pytest.approx((factor > 0) - (factor < 0), abs=1e-3)
+
+
 def test_bootstrap(make_alg):
     """The least member after averaging over draws, or their mean, within the bounds."""
     alg = make_alg(bootstrap_draws=3, value_range=[-0.1, 0.2])

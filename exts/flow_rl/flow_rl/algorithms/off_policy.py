@@ -21,6 +21,8 @@ from flow_rl.utils.check import require, require_choice
 
 from .base import FlowAlgorithm
 
+CRITIC_BATCH = ("latent", "action", "targets", "valid")
+
 Bootstrap = Literal["min", "mean"]
 """How the members' values of the next decision become one."""
 
@@ -145,8 +147,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self.replay.prepare()
         sample = self.replay.sample(self.actor_batch_size, 1, new_fraction=1.0, split=False)
         self.critic.update_normalization(sample["obs"][:, :, 0].flatten())
-        log = self.improve()
-        numbers = self._numbers(self.replay.statistics(), log)
+        scalars = self.replay.statistics() | {"foresight": self.foresight()}
+        numbers = self._numbers(scalars, self.improve())
         self._check_value_range(numbers["max_return"])
         self.iteration += 1
         return numbers
@@ -180,13 +182,28 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         return self.actor.flow(latent, torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device))
 
     @torch.no_grad()
-    def sample_critic(self) -> TensorDict:
+    def foresight(self) -> torch.Tensor:
+        """Correlation of what the critic says of the newest chunks, before it learns from them, with their targets.
+
+        Of a dueling critic it is A's. Without any, the policy follows noise.
+        """
+        batch = self.sample_critic(new_fraction=1.0, split=False)
+        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
+        said, target = self.critic.estimates(latent, action)[..., -1].mean(dim=0), targets[0, :, -1]  # (N,)
+        weight = valid[0] / valid[0].sum().clamp(min=1)
+        said, target = (x - (weight * x).sum() for x in (said, target))
+        spread = ((weight * said.square()).sum() * (weight * target.square()).sum()).sqrt()
+        return (weight * said * target).sum() / spread.clamp(min=1e-12)
+
+    @torch.no_grad()
+    def sample_critic(self, new_fraction: float | None = None, split: bool = True) -> TensorDict:
         """Windows for `target_repeat` steps of the critic, with the members' common `targets`, one for each estimate.
 
         Those are returns; a dueling critic's V gets its own, and its A the difference of returns and V.
         """
         num = self.target_repeat * self.critic_batch_size
-        batch = self.replay.sample(num, self.window, new_fraction=self.new_fraction)
+        new_fraction = self.new_fraction if new_fraction is None else new_fraction
+        batch = self.replay.sample(num, self.window, new_fraction=new_fraction, split=split)
         obs = batch.pop("obs")
         batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
         if self.critic.dueling:
@@ -226,8 +243,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def critic_step(self, batch: TensorDict) -> dict[str, torch.Tensor]:
         """One step of all members, each on its own trajectories, then of the targets."""
-        names = ("latent", "action", "targets", "valid")
-        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in names)
+        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
         loss, values = self.critic_loss(latent, action, targets, valid)
         norms = self._optimise(loss)
         with torch.no_grad():
