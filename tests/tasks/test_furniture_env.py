@@ -65,9 +65,10 @@ def test_sizes_of_observations_and_actions(make_env, task, engine):
     with make_env(horizon=None, num_envs=2, task=task, physics=engine) as env, torch.inference_mode():
         obs, _ = env.reset(seed=0)
         assert obs["policy"].shape == (2, 16 + 7 * PARTS[furniture_of(task)])
+        assert obs["privileged"].shape == (2, 23 * JOINTS[furniture_of(task)])
         assert env.action_manager.total_action_dim == 8 * 10
         obs, reward, *_ = env.step(torch.zeros(2, 80))
-        assert torch.isfinite(obs["policy"]).all() and reward.tolist() == [0.0, 0.0]
+        assert torch.isfinite(torch.cat(list(obs.values()), dim=1)).all() and reward.tolist() == [0.0, 0.0]
 
 
 # -- beginnings -------------------------------------------------------------------------------------------------------
@@ -335,6 +336,27 @@ def test_the_last_turn_earns_the_reward_and_ends_the_episode(env, still):
     assert ended == [4] and env.termination_manager.get_term("success").tolist() == [i == 4 for i in range(8)]
     assert total.tolist() == [1.0 if i == 4 else 0.0 for i in range(8)]
     assert env.assembly.made.sum() == 0 and env.assembly.turn[4, 0] == 0.0, "the next episode begins"
+
+
+def test_critics_see_what_the_assembly_measures(env, still):
+    """Where the leg is relative to the nearest hole, where the tool is relative to the leg, and what was done."""
+    insert_leg(env, [0, 1])
+    env.step(still)
+    turn_leg(env, still, [0], 1.0)
+    obs, measured = env.observation_manager.compute(), env.assembly
+    seen, policy = obs["privileged"], obs["policy"]
+    pos = 0.1 * seen[:, :3].double().atanh()
+    torch.testing.assert_close(-pos[:2, 2], measured.depth[:2, 0].double(), atol=5e-4, rtol=0)
+    torch.testing.assert_close(pos[:, :2].norm(dim=1), measured.lateral[:, 0].double(), atol=1e-3, rtol=0)
+    for first, scale in ((3, 0.02), (6, 0.005)):
+        torch.testing.assert_close(seen[:, first : first + 3].double(), (pos / scale).tanh(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen[:, 11].acos()[2:], measured.tilt[2:, 0], atol=1e-2, rtol=0)
+    tool = policy[:, :3] - (env.scene["leg"].data.root_pos_w.torch - env.scene.env_origins)
+    torch.testing.assert_close(0.1 * seen[:, 14:17].atanh().norm(dim=1), tool.norm(dim=1), atol=2e-3, rtol=0)
+    turn = env.cfg.furniture.joints[0].thread.turn
+    torch.testing.assert_close(seen[:, 20], measured.turn[:, 0] / turn)
+    assert seen[0, 20] > 0.2 and seen[:, 21].tolist() == [1.0] * 2 + [0.0] * 6 and not seen[:, 22].any()
+    assert not env.reset(seed=0)[0]["privileged"][:, 20:].any()
 
 
 def test_a_reset_lets_go_of_the_leg(env, still):

@@ -12,6 +12,7 @@ from flow_rl.configs.rldt import QEnsembleCfg, RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
 
 POLICY = FlowPolicyCfg(horizon=8)
+OBS_GROUPS = {"actor": ["policy"], "critic": ["policy", "privileged"]}
 SCORE_FLOW = ScoreFlowAlgorithmCfg(
     # Holes forgive less than the lift's cube: a quarter of its noise, and the learning rate that suits so little.
     std_min=0.02,
@@ -23,18 +24,18 @@ SCORE_FLOW = ScoreFlowAlgorithmCfg(
 )
 CRITIC = QEnsembleCfg(dueling=True)
 RLDT = RldtAlgorithmCfg(
-    # Rewards come after 20 decisions and more: V learns from long returns, A from what the next observation shows, and
+    # Rewards come after 20 decisions and more: V learns from long returns, A from what the next observations show, and
     # many steps over several iterations pass before A says anything about chunks it has not seen.
-    lam=0.0,
+    lam=0.5,
     value_lam=0.95,
     bootstrap="mean",
     window=12,
     critic_batch_size=32,
     num_critic_updates=512,
-    critic_warmup=8,
+    critic_warmup=6,
     # Small steps, each followed by new data: a shift of a few millimetres in all chunks loses the task.
-    learning_rate=5.0e-6,
-    final_learning_rate=5.0e-6,
+    learning_rate=1.0e-5,
+    final_learning_rate=1.0e-5,
     actor_batch_size=256,
     # Straightness alone, without any critic, moves the policy by more than holes and threads forgive.
     consistency_coef=0.0,
@@ -78,6 +79,7 @@ class FurnitureReinFlowRunnerCfg(ReinFlowRunnerCfg):
 class FurnitureRldt1RunnerCfg(RldtRunnerCfg):
     """RLDT for furniture with one joint."""
 
+    obs_groups: dict[str, list[str]] = OBS_GROUPS
     max_iterations: int = 60
     num_steps_per_env: int = 44
     actor: FlowPolicyCfg = POLICY

@@ -122,7 +122,14 @@ class FurnitureObservationsCfg:
         gripper_width = ObservationTermCfg(func=mdp.gripper_width, params={"robot_cfg": FINGERS})
         parts = ObservationTermCfg(func=mdp.object_poses, params={"names": []})
 
+    @configclass
+    class PrivilegedCfg(ObservationGroupCfg):
+        """What critics see besides: how far each joint is from being made."""
+
+        joints = ObservationTermCfg(func=mdp.JointStates, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
+
     policy: PolicyCfg = PolicyCfg()
+    privileged: PrivilegedCfg = PrivilegedCfg()
 
 
 @configclass

@@ -7,6 +7,7 @@ from .actions import ChunkAction, ticks_per_action
 from .actions_cfg import ChunkActionCfg, Rot6dPoseActionCfg
 from .assembly import Assembly
 from .events import reset_objects_uniform
+from .joint_states import JointStates
 from .latch import Latch
 from .observations import (
     body_frame_pos,
@@ -28,6 +29,7 @@ __all__ = [
     "Assembly",
     "ChunkAction",
     "ChunkActionCfg",
+    "JointStates",
     "Latch",
     "Rot6dPoseAction",
     "Rot6dPoseActionCfg",
