@@ -351,6 +351,8 @@ def test_critics_see_what_the_assembly_measures(env, still):
     for first, scale in ((3, 0.02), (6, 0.005)):
         torch.testing.assert_close(seen[:, first : first + 3].double(), (pos / scale).tanh(), atol=1e-4, rtol=0)
     torch.testing.assert_close(seen[:, 11].acos()[2:], measured.tilt[2:, 0], atol=1e-2, rtol=0)
+    yaw = torch.atan2(seen[:2, 13], seen[:2, 12])
+    torch.testing.assert_close(yaw, measured._yaw[:2, 0], atol=0.02, rtol=0)
     tool = policy[:, :3] - (env.scene["leg"].data.root_pos_w.torch - env.scene.env_origins)
     torch.testing.assert_close(0.1 * seen[:, 14:17].atanh().norm(dim=1), tool.norm(dim=1), atol=2e-3, rtol=0)
     turn = env.cfg.furniture.joints[0].thread.turn

@@ -34,7 +34,7 @@ def canonical_quat(quat: torch.Tensor, component: int) -> torch.Tensor:
 
 def body_frame_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
     """Position [m] of a point fixed to a body of the robot, shape (E, 3)."""
-    return finite(_body_point_w(env, robot_cfg, offset) - env.scene.env_origins)
+    return finite(body_point_w(env, robot_cfg, offset) - env.scene.env_origins)
 
 
 def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
@@ -56,7 +56,7 @@ def body_frame_vel(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tupl
     """Linear velocity [m/s] of a point fixed to a body, and the body's angular velocity [rad/s], shape (E, 6)."""
     data = env.scene[robot_cfg.name].data
     velocity = data.body_link_vel_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    arm = _body_point_w(env, robot_cfg, offset) - data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    arm = body_point_w(env, robot_cfg, offset) - data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
     linear = velocity[:, :3] + torch.linalg.cross(velocity[:, 3:], arm)
     return finite(torch.cat((linear, velocity[:, 3:]), dim=1))
 
@@ -94,10 +94,11 @@ def object_rel_pos(
     object_cfg: SceneEntityCfg = OBJECT,
 ) -> torch.Tensor:
     """Vector [m] from a point fixed to a body of the robot to an object, shape (E, 3)."""
-    return finite(env.scene[object_cfg.name].data.root_pos_w.torch - _body_point_w(env, robot_cfg, offset))
+    return finite(env.scene[object_cfg.name].data.root_pos_w.torch - body_point_w(env, robot_cfg, offset))
 
 
-def _body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
+def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
+    """Position [m] in the world of a point fixed to a body of the robot, shape (E, 3)."""
     data = env.scene[robot_cfg.name].data
     pos = data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
     quat = data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)

@@ -22,6 +22,7 @@ from flow_rl.utils.check import require, require_choice
 from .base import FlowAlgorithm
 
 CRITIC_BATCH = ("latent", "action", "targets", "valid")
+"""What the critic's loss needs of sampled windows."""
 
 Bootstrap = Literal["min", "mean"]
 """How the members' values of the next decision become one."""
@@ -185,7 +186,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def foresight(self) -> torch.Tensor:
         """Correlation of what the critic says of the newest chunks, before it learns from them, with their targets.
 
-        Of a dueling critic it is A's. Without any, the policy follows noise.
+        Of a dueling critic it is A's, which also says what V has missed of states. Without any, the policy follows
+        noise.
         """
         batch = self.sample_critic(new_fraction=1.0, split=False)
         latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
