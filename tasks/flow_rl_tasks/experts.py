@@ -107,6 +107,10 @@ class PoseExpert(ABC):
         """Normal random numbers from the expert's own generator."""
         return torch.randn(*size, device=self.device, generator=self._generator)
 
+    def pace(self) -> torch.Tensor | float:
+        """How fast the arm may move now compared with its fastest, a number or of shape (E, 1); errors follow it."""
+        return 1.0
+
     def _pose_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
         """Arm action that leads to a pose, before clamping; (E, 6) relative, (E, 7) or, with 6-D rotation, (E, 9)."""
         if isinstance(self.arm, Rot6dPoseAction):
@@ -126,7 +130,7 @@ class PoseExpert(ABC):
         """Add noise and pauses to arm actions."""
         starts = self.rand(self.num_envs) < self.PAUSE_PROBABILITY * self.imperfection
         self._pause = torch.where(starts, 2 + (4 * self.rand(self.num_envs)).long(), (self._pause - 1).clamp(min=0))
-        noise = self.ACTION_NOISE * self.imperfection * self.randn(*action.shape)
+        noise = self.ACTION_NOISE * self.pace() * self.imperfection * self.randn(*action.shape)
         pauses = self._pause.unsqueeze(1) > 0
         if self.is_relative:
             return torch.where(pauses, torch.zeros_like(action), action + noise)

@@ -361,6 +361,16 @@ def test_critics_see_what_the_assembly_measures(env, still):
     assert not env.reset(seed=0)[0]["privileged"][:, 20:].any()
 
 
+def test_parts_are_seen_from_the_tool(env):
+    """Of each part the vector from the tool and the orientation, both along the environment's axes."""
+    obs = env.reset(seed=3)[0]["policy"]
+    for index, name in enumerate(("top", "leg")):
+        seen, data = obs[:, 16 + 7 * index :][:, :7], env.scene[name].data
+        torch.testing.assert_close(obs[:, :3] + seen[:, :3], data.root_pos_w.torch - env.scene.env_origins)
+        aligned = (seen[:, 3:] * data.root_quat_w.torch).sum(dim=1).abs()
+        torch.testing.assert_close(aligned, torch.ones(env.num_envs))
+
+
 def test_a_reset_lets_go_of_the_leg(env, still):
     insert_leg(env, [6, 7])
     env.step(still)

@@ -46,21 +46,21 @@ from flow_rl_tasks.mdp import step_towards
 
 SPEED = {
     # greatest shift [m] and turn [rad] per control tick
-    HOVER: (0.05, 0.25),
-    DESCEND: (0.03, 0.25),
+    HOVER: (0.05, 0.2),
+    DESCEND: (0.01, 0.1),
     CLOSE: (0.01, 0.1),
-    LIFT: (0.04, 0.2),
-    CARRY: (0.04, 0.2),
+    LIFT: (0.02, 0.1),
+    CARRY: (0.02, 0.08),
     ALIGN: (0.01, 0.1),
     LOWER: (0.004, 0.1),
     RELEASE: (0.01, 0.1),
-    RETREAT: (0.04, 0.25),
-    REACH: (0.05, 0.3),
-    SINK: (0.03, 0.25),
+    RETREAT: (0.02, 0.2),
+    REACH: (0.02, 0.15),
+    SINK: (0.01, 0.1),
     GRIP: (0.01, 0.1),
     TURN: (0.02, 0.25),
     LOOSEN: (0.01, 0.1),
-    RISE: (0.04, 0.25),
+    RISE: (0.02, 0.15),
 }
 
 
@@ -86,6 +86,10 @@ class View:
     """From the axis of the place to the part's frame."""
     tilt: torch.Tensor
     """Sine of the angle between the axes."""
+    aim_axis: torch.Tensor
+    """Where the part's axis shall point now."""
+    astray: torch.Tensor
+    """Sine of the angle between the part's axis and that one."""
     engaged: torch.Tensor
     depth: torch.Tensor
 
@@ -102,8 +106,7 @@ class AssemblyExpert(PoseExpert):
 
     strategies = ("quarter", "half")
 
-    ACTION_NOISE = 0.06
-    """Standard deviation of arm actions at quality 0, in units of the largest action."""
+    ACTION_NOISE = 0.1
 
     INCLINATION = math.radians(65)
     """Of the gripper that takes a lying part."""
@@ -120,10 +123,13 @@ class AssemblyExpert(PoseExpert):
     RISE_HEIGHT = 0.045
     """How far the opened gripper rises from a screw between two turns [m]."""
 
+    PRESS = 0.001
+    """How far below itself the tool aims while it turns a screw, lest it pulls the screw out [m]."""
+
     TRAVEL_HEIGHT = 0.18
     """Least height of the empty tool far from its next grasp [m]."""
 
-    CLOSE_TICKS = 4
+    CLOSE_TICKS = 8
     """Control ticks given to the gripper for closing."""
 
     OPEN_TICKS = 3
@@ -153,16 +159,19 @@ class AssemblyExpert(PoseExpert):
     GRASP_ERROR = 0.006
     """Standard deviation of grasps along a lying part, at quality 0 [m]."""
 
-    AIM_ERROR = 0.02
-    """Standard deviation of where a part is first held above its place, at quality 0 [m].
+    AIM_ERROR = 0.08
+    """Standard deviation of where a part is first held above its place, at quality 0 [m]; it is corrected there."""
 
-    Careful attempts correct it before they lower the part. Hasty ones lower it as it is, miss, and try again.
-    """
+    HASTY_ERROR = 0.02
+    """The same of hasty attempts [m], which lower the part as it is, miss, and try again."""
 
     HASTE_PROBABILITY = 0.5
     """Share of hasty attempts, at quality 0."""
 
-    AIM_DECAY = 0.8
+    LEAN_ERROR = 0.6
+    """Standard deviation of how far a part leans to either side above its place, at quality 0 [rad]."""
+
+    AIM_DECAY = 0.85
     """Share of the error that is left after each control tick above the place, in careful attempts."""
 
     SLIP_PROBABILITY = 0.01
@@ -210,6 +219,7 @@ class AssemblyExpert(PoseExpert):
         self._end_yaw = torch.zeros(count, device=self.device)
         self._start_yaw = torch.zeros(count, device=self.device)
         self._aim = torch.zeros(count, 2, device=self.device)
+        self._lean = torch.zeros(count, 3, device=self.device)
         self._hasty = torch.zeros(count, dtype=torch.bool, device=self.device)
         self._slide = torch.zeros(count, device=self.device)
         self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
@@ -221,6 +231,11 @@ class AssemblyExpert(PoseExpert):
         env_ids = slice(None) if env_ids is None else env_ids
         self._aim_at(torch.zeros_like(self.ticks, dtype=torch.bool).index_fill(0, self._rows[env_ids], True))
         self._slide[env_ids] = (self.GRASP_ERROR * self.imperfection * self.randn(self.num_envs))[env_ids]
+
+    def pace(self) -> torch.Tensor:
+        """Speed of the phase in units of the fastest one's, shape (E, 1): who moves slowly is precise (Fitts, 1954)."""
+        steps = self._speed[:, :1]
+        return (steps / steps.max())[self.phase]
 
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
@@ -272,6 +287,7 @@ class AssemblyExpert(PoseExpert):
         self._place = torch.where(self.phase <= CLOSE, distance.argmin(dim=1), self._place)
         place_pos = place_pos[rows, self._place]
         place_axis = matrix_from_quat(place_quat[rows, self._place])[:, :, 2]
+        aim_axis = torch.nn.functional.normalize(place_axis + self._lean, dim=1)
         off_axis = part_pos + quat_apply(part_quat, self._part_frame[joint, :3]) - place_pos
         off_axis = off_axis - (off_axis * place_axis).sum(dim=1, keepdim=True) * place_axis
         return View(
@@ -288,6 +304,8 @@ class AssemblyExpert(PoseExpert):
             place_axis=place_axis,
             off_axis=off_axis,
             tilt=torch.linalg.cross(axis, place_axis).norm(dim=1),
+            aim_axis=aim_axis,
+            astray=torch.linalg.cross(axis, aim_axis).norm(dim=1),
             engaged=self.assembly.engaged[rows, joint].bool(),
             depth=self.assembly.depth[rows, joint],
         )
@@ -309,6 +327,7 @@ class AssemblyExpert(PoseExpert):
         spins = (phase >= REACH).unsqueeze(1)
         top = view.part_pos + self._grasp[view.part].unsqueeze(1) * view.axis
         above = top + (phase[:, None] == REACH) * self.HOVER_DISTANCE * self._up
+        above[:, 2] = torch.where(phase == TURN, view.tool_pos[:, 2] - self.PRESS, above[:, 2])
         yaw = torch.where(phase >= TURN, self._end_yaw, self._start_yaw)
         pos, quat = torch.where(spins, above, pos), torch.where(spins, self._pointing_down(yaw), quat)
 
@@ -325,10 +344,10 @@ class AssemblyExpert(PoseExpert):
         height = torch.where(phase == LOWER, torch.maximum(height, -depth - 0.015), height)
         tip = view.place_pos + height.unsqueeze(1) * view.place_axis
         tip[:, :2] += self._aim
-        quat = quat_mul(_shortest_arc(view.axis, view.place_axis), view.part_quat)
+        quat = quat_mul(_shortest_arc(view.axis, view.aim_axis), view.part_quat)
         pos = tip - quat_apply(quat, self._part_frame[view.joint, :3])
         # far from the place, or still inclined, the part stays high
-        high = (phase == CARRY) & ((view.off_axis.norm(dim=1) > 0.04) | (view.tilt > 0.2))
+        high = (phase == CARRY) & ((view.off_axis.norm(dim=1) > 0.04) | (view.astray > 0.2))
         lowest = self.CARRY_HEIGHT - self._part_frame[view.joint, 2]
         pos[:, 2] = torch.where(high, torch.maximum(pos[:, 2], lowest), pos[:, 2])
         in_hand = subtract_frame_transforms(view.part_pos, view.part_quat, view.tool_pos, view.tool_quat)
@@ -353,14 +372,15 @@ class AssemblyExpert(PoseExpert):
         raised = (tool_pos[:, 2] > self._leave_pos[:, 2] - 0.01) | (self.ticks > 12)
         self.enter((self.phase == LIFT) & raised, CARRY)
         off = (view.off_axis[:, :2] - self._aim).norm(dim=1)
-        self.enter((self.phase == CARRY) & (off < 0.01) & (view.tilt < 0.1), ALIGN)
+        self.enter((self.phase == CARRY) & (off < 0.01) & (view.astray < 0.1), ALIGN)
         near = (off < 0.0015) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
         seated = torch.where(screw, engaged, (view.depth - self._depth[view.joint]).abs() < 0.001)
         right = ((self.phase == ALIGN) & near) | ((self.phase == LOWER) & seated)
         self._steady = torch.where(right, self._steady + 1, 0)
         steady = self._steady > torch.where(self._hasty & (self.phase == ALIGN), 0, self.STEADY_TICKS)
         corrects = (self.phase == ALIGN) & ~self._hasty
-        self._aim = torch.where(corrects.unsqueeze(1), self.AIM_DECAY * self._aim, self._aim)
+        decay = torch.where(corrects, self.AIM_DECAY, 1.0).unsqueeze(1)
+        self._aim, self._lean = decay * self._aim, decay * self._lean
         let_go = (self.phase == LOWER) & steady
         self.enter((self.phase == ALIGN) & (steady | (self.ticks > 40)), LOWER)
         blocked = (self.phase == LOWER) & ~seated & (self.ticks > self.BLOCKED_TICKS)
@@ -385,13 +405,13 @@ class AssemblyExpert(PoseExpert):
         quarter = self._start_yaw - math.pi / 2
         self._end_yaw = torch.where(choosing, torch.where(self.strategy == 0, quarter, -self.START_YAW), self._end_yaw)
         # out of the arm's reach: begin a quarter turn earlier
-        late = (self.phase == REACH) & (self.ticks > 30)
+        late = (self.phase == REACH) & (self.ticks > 45)
         self._start_yaw = torch.where(late, self._start_yaw - math.pi / 2, self._start_yaw)
         self.ticks = torch.where(late, 2, self.ticks)
         over = (tool_pos[:, :2] - view.grasp_pos[:, :2]).norm(dim=1) < 0.004
         straight = _angle(tool_quat, self._pointing_down(self._start_yaw)) < 0.04
         self.enter((self.phase == REACH) & over & straight, SINK)
-        down = ((tool_pos - view.grasp_pos).norm(dim=1) < 0.005) | (self.ticks > 10)
+        down = ((tool_pos - view.grasp_pos).norm(dim=1) < 0.005) | (self.ticks > 14)
         self.enter((self.phase == SINK) & down, GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
         turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
@@ -441,10 +461,12 @@ class AssemblyExpert(PoseExpert):
 
     def _aim_at(self, mask: torch.Tensor) -> None:
         """Draw the error with which the masked environments (E,) bring a part above its place, and who overlooks it."""
-        error = self.AIM_ERROR * self.imperfection * self.randn(self.num_envs, 2)
-        self._aim = torch.where(mask.unsqueeze(1), error, self._aim)
-        hasty = self.rand(self.num_envs) < self.HASTE_PROBABILITY * self.imperfection
-        self._hasty = torch.where(mask, hasty, self._hasty)
+        mask = mask.unsqueeze(1)
+        hasty = self.rand(self.num_envs, 1) < self.HASTE_PROBABILITY * self.imperfection
+        aim = torch.where(hasty, self.HASTY_ERROR, self.AIM_ERROR) * self.imperfection * self.randn(self.num_envs, 2)
+        lean = torch.where(hasty, 0.0, self.LEAN_ERROR) * self.imperfection * self.randn(self.num_envs, 3)
+        self._hasty = torch.where(mask, hasty, self._hasty.unsqueeze(1)).squeeze(1)
+        self._aim, self._lean = torch.where(mask, aim, self._aim), torch.where(mask, lean, self._lean)
 
 
 def yaw_near(yaw: torch.Tensor, largest: torch.Tensor | float) -> torch.Tensor:

@@ -114,13 +114,13 @@ class FurnitureObservationsCfg:
 
     @configclass
     class PolicyCfg(ObservationGroupCfg):
-        """State in the environment's frame: 16 numbers of the robot and 7 of each part."""
+        """State: 16 numbers of the robot in the environment's frame, and 7 of each part as seen from the tool."""
 
         eef_pos = ObservationTermCfg(func=mdp.body_frame_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
         eef_rot6d = ObservationTermCfg(func=mdp.body_rot6d, params={"robot_cfg": HAND})
         eef_vel = ObservationTermCfg(func=mdp.body_frame_vel, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
         gripper_width = ObservationTermCfg(func=mdp.gripper_width, params={"robot_cfg": FINGERS})
-        parts = ObservationTermCfg(func=mdp.object_poses, params={"names": []})
+        parts = ObservationTermCfg(func=mdp.object_poses, params={"robot_cfg": HAND, "offset": TCP_OFFSET, "names": []})
 
     @configclass
     class PrivilegedCfg(ObservationGroupCfg):

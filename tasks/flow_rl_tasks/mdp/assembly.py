@@ -31,8 +31,11 @@ STABILITY = 0.4
 LOOSE = math.radians(20)
 """A made screw that is turned back by more than this is no longer made [rad]."""
 
-SLACK = 0.003
-"""How far a peg may be above the beginning of its thread before it is out [m]."""
+SLACK = 0.008
+"""How far a peg may be above the beginning of its thread before it is out [m].
+
+Real threads do not let go of who pulls; the spring that stands for them gives way by millimetres under a hand.
+"""
 
 APART = 0.01
 """Further beyond the tolerances than this, a made insertion or placement is no longer made [m]."""

@@ -81,10 +81,17 @@ def object_quat(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> to
     return finite(canonical_quat(env.scene[object_cfg.name].data.root_quat_w.torch, 3))
 
 
-def object_poses(env: ManagerBasedEnv, names: list[str]) -> torch.Tensor:
-    """Positions [m] and orientations (x, y, z, w) of objects, one after the other, shape (E, 7 * len(names))."""
+def object_poses(
+    env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float], names: list[str]
+) -> torch.Tensor:
+    """Poses of objects, one after the other, shape (E, 7 * len(names)).
+
+    Each is the vector [m] from a point fixed to a body of the robot, and the orientation (x, y, z, w), both along the
+    axes of the environment: small differences of position show best from near.
+    """
     objects = [SceneEntityCfg(name) for name in names]
-    return torch.cat([term(env, cfg) for cfg in objects for term in (object_pos, object_quat)], dim=1)
+    poses = [(object_rel_pos(env, robot_cfg, offset, item), object_quat(env, item)) for item in objects]
+    return torch.cat([values for pose in poses for values in pose], dim=1)
 
 
 def object_rel_pos(
