@@ -25,7 +25,7 @@ from isaaclab.utils.math import (
 
 from flow_rl_assets.furniture import Furniture
 from flow_rl_tasks.lamp.lamp import LAMP
-from flow_rl_tasks.mdp.assembly import LIFTED, Assembly
+from flow_rl_tasks.mdp.assembly import LIFTED, SLACK, Assembly
 from flow_rl_tasks.mdp.rewards import newly_made
 from flow_rl_tasks.one_leg.one_leg import ONE_LEG
 from flow_rl_tasks.round_table.round_table import ROUND_TABLE
@@ -298,10 +298,10 @@ def test_a_screw_that_is_pulled_out_is_no_longer_made(one_leg):
     reward = newly_made(RewardTermCfg(func=newly_made, weight=1.0), one_leg)
     one_leg.screw(1.02 * END)
     assert (reward(one_leg) * one_leg.step_dt).tolist() == pytest.approx([1.0, 0.0])
-    one_leg.mate(0, depth=START - 0.002)
+    one_leg.mate(0, depth=START - 0.8 * SLACK)
     one_leg.update()
     assert one_leg.assembly.engaged[0, 0] == 1, "within the slack"
-    one_leg.mate(0, depth=START - 0.004)
+    one_leg.mate(0, depth=START - 1.2 * SLACK)
     one_leg.update()
     assembly = one_leg.assembly
     assert (assembly.made[0, 0], assembly.engaged[0, 0], assembly.turn[0, 0]) == (0, 0, 0.0)
