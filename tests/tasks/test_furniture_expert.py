@@ -74,3 +74,33 @@ def test_an_imperfect_expert_misses_and_tries_again(make_env):
         assert fair.actions > perfect.actions, "the last of the episodes takes longer"
         with pytest.raises(ValueError, match="quality=-0.1"):
             module.AssemblyExpert(env, quality=-0.1)
+
+
+def test_how_an_imperfect_expert_errs(make_env):
+    """Noise follows the speed of the phase; careful attempts lean and are corrected; a screw is pressed, not pulled."""
+    from flow_rl_tasks.furniture import expert as module
+
+    with make_env(horizon=1, num_envs=256, task=TASKS[0], physics="ovphysx") as env, torch.inference_mode():
+        env.reset(seed=0)
+        expert, perfect = module.AssemblyExpert(env, quality=0.5), module.AssemblyExpert(env)
+        assert not perfect._aim.any() and not perfect._lean.any()
+        leans = expert._lean.norm(dim=1) > 0
+        assert torch.equal(leans, ~expert._hasty) and 0.1 < expert._hasty.float().mean() < 0.4
+        assert 0.8 < expert._lean[leans].std() / (0.5 * expert.LEAN_ERROR) < 1.2
+
+        expert.PAUSE_PROBABILITY = 0.0
+        still = torch.zeros(env.num_envs, expert.arm.action_dim)
+        for phase, (step, _) in module.SPEED.items():
+            expert.phase[:] = phase
+            spread = expert._spoil(still).std() / (0.5 * expert.ACTION_NOISE)
+            assert spread == pytest.approx(step / 0.05, rel=0.15)
+
+        before = expert._aim[leans], expert._lean[leans]
+        expert.phase[:] = module.ALIGN
+        expert._advance(expert._look())
+        torch.testing.assert_close((expert._aim[leans], expert._lean[leans]), tuple(0.85 * x for x in before))
+
+        expert.phase[:] = module.TURN
+        view = expert._look()
+        pos, _ = expert._goal(view)
+        torch.testing.assert_close(pos[:, 2], view.tool_pos[:, 2] - expert.PRESS)
