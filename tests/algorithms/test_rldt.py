@@ -9,7 +9,7 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from flow_rl.algorithms.rldt import transport_losses
+from flow_rl.algorithms.rldt import times_covariance, transport_losses
 from flow_rl.flows import velocity_to_target
 from tests.algorithms.conftest import OnPolicyRunner, collect, make_cfg
 from tests.point_mass import PointMass
@@ -80,6 +80,35 @@ def test_gradient_of_the_transport_losses(prediction):
     by_velocity = -pull + 2 * c * w**2 * (landing - ends) * (1 - t)
     expected = torch.einsum("bpi,bpj->ij", by_velocity, x) / 35
     torch.testing.assert_close(matrix.grad, expected.detach())
+
+
+def test_times_covariance():
+    """It is the product with the covariance matrix of each state's own particles, and zero where they agree."""
+    field, particles = torch.randn(2, 3, 6, 4, dtype=torch.float64)
+    expected = torch.stack([field[i] @ torch.cov(particles[i].T) for i in range(3)])
+    torch.testing.assert_close(times_covariance(field, particles), expected)
+    assert times_covariance(field, particles[:, :1].expand(-1, 6, -1)).abs().max() < 1e-12
+
+
+def test_preconditioned_the_policy_moves_where_it_varies(make_alg):
+    """A policy that varies in one direction moves along it alone, whatever the critic says of the others."""
+
+    def moves(preconditioner: str) -> torch.Tensor:
+        torch.manual_seed(0)
+        alg = make_alg(preconditioner=preconditioner, temperature=0.0, consistency_coef=0.0, reference_coef=0.0)
+        straighten(alg)
+
+        def flow(latent):  # noise that differs in the first direction only
+            noise = torch.randn(latent.shape[0], 1) * torch.tensor([0.3, 0.0, 0.0, 0.0])
+            return alg.actor.flow(latent, noise)
+
+        alg.flow = flow
+        loss, _ = alg.actor_loss(states_of(alg))
+        return torch.autograd.grad(loss, alg.actor.velocity.mlp.output.bias)[0].abs()
+
+    with_it, without = moves("covariance"), moves("none")
+    assert with_it[0] > 0 and with_it[1:].max() < 1e-6 * with_it[0]
+    assert without.min() > 1e-3 * without.max()
 
 
 def test_the_action_gradient_is_that_of_the_mean_member(make_alg):
@@ -306,6 +335,8 @@ def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
         ({"lam": 1.5}, r"agent.algorithm.lam = 1.5 .*\[0, 1\]"),
         ({"kernel": "cosine"}, r"agent.algorithm.kernel = 'cosine' .*'rbf', 'imq', 'delta'"),
         ({"normalization": "all"}, r"agent.algorithm.normalization = 'all'"),
+        ({"preconditioner": "adam"}, r"agent.algorithm.preconditioner = 'adam' .*'none', 'covariance'"),
+        ({"preconditioner": "covariance", "num_particles": 1}, r"agent.algorithm.num_particles = 1 .*>= 2"),
         ({"backend": "cuda"}, r"agent.algorithm.backend = 'cuda' .*'torch', 'warp'"),
         ({"bandwidth": 0.0}, r"agent.algorithm.bandwidth = 0.0 .*null"),
         ({"exploration": "none"}, r"agent.algorithm.exploration = 'none' .*'min_extrp', 'gaussian'"),

@@ -145,6 +145,12 @@ class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
     normalization: Literal["none", "grad_q", "grad_norm"] = "grad_norm"
     """What the gradient's mean norm does: nothing, divide the gradient, or multiply the temperature."""
 
+    preconditioner: Literal["none", "covariance"] = "none"
+    """What the field is multiplied by: nothing, or the covariance of the particles.
+
+    The latter moves the policy only in directions in which it varies by itself, which its own episodes tell the critic
+    about: no other exploration is needed."""
+
     backend: Literal["auto", "torch", "warp"] = "auto"
     """Implementation of the field."""
 
