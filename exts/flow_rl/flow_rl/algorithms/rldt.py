@@ -170,14 +170,14 @@ class Rldt(OffPolicyAlgorithm):
 
 
 def times_covariance(field: torch.Tensor, particles: torch.Tensor) -> torch.Tensor:
-    """Field (B, P, D) times the covariance (B, D, D) of particles (B, P, D), which is never formed.
+    """Field (B, P, D) times the covariance (B, D, D) of P >= 2 particles (B, P, D), which is never formed.
 
-    A kernel times a constant matrix is a matrix-valued kernel (arXiv 1910.12794, section 3.2). With this one, a step
+    A kernel times a constant matrix is a matrix-valued kernel (arXiv 1910.12794). With this one, a step
     goes where the policy varies and spares what it does the same every time; of Gaussian policies it is the one that
     gains most within a bound on the KL divergence.
     """
     centred = particles - particles.mean(dim=1, keepdim=True)
-    return (field @ centred.mT) @ centred / max(particles.shape[1] - 1, 1)
+    return (field @ centred.mT) @ centred / (particles.shape[1] - 1)
 
 
 def transport_losses(
