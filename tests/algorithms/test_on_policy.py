@@ -165,6 +165,7 @@ def test_missing_gpu():
         ({"action_dim": 7, "horizon": 8}, r"action_dim 7 vs 2, horizon 8 vs 2"),
         ({"hidden_dims": [64]}, r"another network: hidden_dims \[64\] vs \[32, 32\].*agent.actor.hidden_dims=\[64\]"),
         ({"prediction": "x"}, r"agent.actor.prediction=x"),
+        ({"obs_scaling": "whitening"}, r"obs_scaling whitening vs range.*agent.actor.obs_scaling=whitening"),
     ],
 )
 def test_checkpoints_that_do_not_fit(changes, message, make_runner):

@@ -62,7 +62,7 @@ def test_random_states_lie_on_their_own_chain(make_runner):
     assert set(t.flatten().tolist()) <= {0.5, 0.75}
 
 
-@pytest.mark.parametrize("prediction", ["v", "x"])
+@pytest.mark.parametrize("prediction", ["v", "x", "residual"])
 def test_gradient_of_the_transport_losses(prediction):
     """On a linear velocity v = W x the gradients are those worked out by hand."""
     torch.manual_seed(0)
@@ -76,7 +76,7 @@ def test_gradient_of_the_transport_losses(prediction):
     assert alignment.shape == consistency.shape == (5, 1)
     (alignment + c * consistency).mean().backward()
     w = 1 / (K * (1 - t))
-    pull = w * field if prediction == "v" else (1 - t) / K * field
+    pull = w * field if prediction != "x" else (1 - t) / K * field
     by_velocity = -pull + 2 * c * w**2 * (landing - ends) * (1 - t)
     expected = torch.einsum("bpi,bpj->ij", by_velocity, x) / 35
     torch.testing.assert_close(matrix.grad, expected.detach())

@@ -17,8 +17,7 @@ def make(**settings) -> FlowPolicy:
     torch.manual_seed(0)
     defaults = {"obs_groups": {"policy": OBS}, "action_dim": A, "horizon": H, "hidden_dims": [32, 32]}
     policy = FlowPolicy.from_settings(defaults | settings)
-    policy.obs_normalizer.fit(torch.full((OBS,), -2.0), torch.full((OBS,), 3.0))
-    policy.action_normalizer.fit(torch.full((H * A,), -0.5), torch.full((H * A,), 2.0))
+    policy.fit(4 * torch.randn(100, OBS).clamp(-1, 1), torch.rand(100, A).mul(2.5).sub(0.5).clamp(-0.4, 1.9))
     return policy
 
 
@@ -32,7 +31,7 @@ def test_actions_are_in_the_environments_units():
     chunk = policy.sample(policy.get_latent(obs))
     assert chunk.shape == (7, H * A) and chunk.abs().max() <= 1
     actions = policy(obs)
-    assert actions.min() >= -0.5 and actions.max() <= 2.0
+    assert actions.min() >= -0.4 - 1e-6 and actions.max() <= 1.9 + 1e-6
 
 
 def test_without_demonstrations_actions_pass_as_they_are():
@@ -75,10 +74,12 @@ def test_score_coefficients_of_another_number_of_steps():
     assert policy.score_coefs.tolist() == pytest.approx([0.9, 0.1, 0.2, 0.3])
 
 
-@pytest.mark.parametrize("prediction", ["v", "x"])
-def test_torchscript_twin(prediction, tmp_path):
+@pytest.mark.parametrize(
+    ("prediction", "obs_scaling"), [("v", "range"), ("x", "range"), ("residual", "range"), ("residual", "whitening")]
+)
+def test_torchscript_twin(prediction, obs_scaling, tmp_path):
     """The scripted twin, saved and loaded, computes what the policy computes from the same noise."""
-    policy, obs, noise = make(prediction=prediction), observe(), torch.randn(7, H * A)
+    policy, obs, noise = make(prediction=prediction, obs_scaling=obs_scaling), observe(), torch.randn(7, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     torch.jit.script(policy.as_jit()).save(tmp_path / "policy.pt")
     twin = torch.jit.load(tmp_path / "policy.pt")
@@ -93,7 +94,7 @@ def test_onnx_twin(tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 
-    policy, obs, noise = make(), observe(1), torch.randn(1, H * A)
+    policy, obs, noise = make(prediction="residual", obs_scaling="whitening"), observe(1), torch.randn(1, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     twin = policy.as_onnx(verbose=False).eval()
     torch.onnx.export(
@@ -113,7 +114,7 @@ def test_onnx_twin(tmp_path):
 
 def test_rebuilding_from_settings():
     """Settings and state are all that is needed to get the same policy again."""
-    policy = make(prediction="x", num_flow_steps=2, obs_clip=2.0)
+    policy = make(prediction="residual", obs_scaling="whitening", num_flow_steps=2, obs_clip=2.0)
     policy.set_score_coefs([0.5, 0.25])
     again = FlowPolicy.from_checkpoint({"flow_rl": policy.settings, "actor_state_dict": policy.state_dict()})
     latent, noise = policy.get_latent(observe()), torch.randn(7, H * A)
@@ -125,7 +126,8 @@ def test_rebuilding_from_settings():
     ("settings", "message"),
     [
         ({"num_flow_steps": 0}, r"agent.actor.num_flow_steps = 0 .*>= 1.*use 4"),
-        ({"prediction": "eps"}, r"agent.actor.prediction = 'eps' .*'v', 'x'"),
+        ({"prediction": "eps"}, r"agent.actor.prediction = 'eps' .*'v', 'x', 'residual'"),
+        ({"obs_scaling": "zca"}, r"agent.actor.obs_scaling = 'zca' .*'range', 'whitening'"),
         ({"initial_noise": "ones"}, r"agent.actor.initial_noise = 'ones' .*'random', 'zero'"),
         ({"time_embedding_dim": 7}, r"agent.actor.time_embedding_dim = 7 .*even"),
         ({"intermediate_clip": 0.0}, r"agent.actor.intermediate_clip = 0.0 .*> 0 or null"),

@@ -17,6 +17,7 @@ from flow_rl.nn import (
     ResidualMLP,
     ScoreCoefficient,
     VelocityNet,
+    WhiteningNormalizer,
 )
 
 
@@ -36,10 +37,10 @@ def test_residual_mlp_is_a_sum():
     torch.testing.assert_close(net(x), expected)
 
 
-@pytest.mark.parametrize("predicts_target", [False, True])
-def test_velocity_broadcasts_over_flow_steps(predicts_target):
+@pytest.mark.parametrize("prediction", ["v", "x", "residual"])
+def test_velocity_broadcasts_over_flow_steps(prediction):
     """All steps of a chain at once give what each gives alone."""
-    net = VelocityNet(6, 3, [16, 16], "relu", 8, predicts_target)
+    net = VelocityNet(6, 3, [16, 16], "relu", 8, prediction)
     x, condition, t = torch.randn(5, 4, 6), torch.randn(5, 3), time_grid(4)
     together = net(x, t, condition.unsqueeze(1))
     alone = torch.stack([net(x[:, i], t[i].expand(5, 1), condition) for i in range(4)], dim=1)
@@ -48,10 +49,32 @@ def test_velocity_broadcasts_over_flow_steps(predicts_target):
 
 def test_target_prediction_points_at_the_target():
     """The velocity leads from x_t to the network's answer in the remaining time."""
-    net = VelocityNet(2, 1, [8], "relu", 4, predicts_target=True)
+    net = VelocityNet(2, 1, [8], "relu", 4, "x")
     x, t, c = torch.randn(3, 2), torch.full((3, 1), 0.75), torch.randn(3, 1)
     answer = net.mlp(torch.cat([x, net.time_embedding(t), c], dim=-1))
     torch.testing.assert_close(x + 0.25 * net(x, t, c), answer)
+
+
+def test_residual_prediction_starts_from_the_velocity_of_normal_actions():
+    """A network that answers zero leaves E[x_1 - x_0 | x_t], as a regression on draws finds it; its unit is what is
+    left of the velocity then."""
+    mean, std, t = torch.tensor([0.5, -0.2]), torch.tensor([0.3, 0.01]), 0.6
+    net = VelocityNet(2, 1, [8], "relu", 4, "residual")
+    targets = mean + std * torch.randn(200_000, 2)
+    net.fit(targets)
+    torch.testing.assert_close(net.action_mean, mean, rtol=0.01, atol=1e-3)
+    torch.testing.assert_close(net.action_std, std, rtol=0.01, atol=0)
+    noise = torch.randn_like(targets)
+    x, v = (1 - t) * noise + t * targets, targets - noise
+    for answer in (0.0, 1.0):
+        torch.nn.init.zeros_(net.mlp.output.weight)
+        torch.nn.init.constant_(net.mlp.output.bias, answer)
+        predicted = net(x, torch.full((len(x), 1), t), torch.zeros(len(x), 1)).detach()
+        if answer == 0.0:
+            base, error = predicted, v - predicted
+    assert (error.mean(dim=0).abs() < 0.01).all()
+    assert ((error * (x - x.mean(dim=0))).mean(dim=0).abs() < 2e-3).all(), "nothing linear is left"
+    torch.testing.assert_close(error.std(dim=0), (predicted - base)[0], rtol=0.02, atol=0)
 
 
 def test_score_coefficient_starts_where_the_paper_does():
@@ -94,10 +117,25 @@ def test_normalizer():
     x = torch.tensor([[0.0, 5.0], [4.0, 5.0]])
     net = MinMaxNormalizer(2, clip=1.5)
     torch.testing.assert_close(MinMaxNormalizer(2)(x), x, rtol=0, atol=0)
-    net.fit(x.amin(0), x.amax(0))
+    net.fit(x)
     assert net(x).tolist() == [[-1.0, 0.0], [1.0, 0.0]]
     torch.testing.assert_close(net.inverse(net(x)), x)
     assert net(torch.tensor([[100.0, 5.5]])).tolist() == [[1.5, 0.5]]
+
+
+def test_whitening():
+    """Small differences of large columns come out as large as the columns; constant ones add nothing."""
+    x = torch.randn(10_000, 3) @ torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.02, 0.0], [0.0, 0.0, 0.0]]) + 5.0
+    net = WhiteningNormalizer(3, clip=3.0)
+    torch.testing.assert_close(WhiteningNormalizer(3)(x), x, rtol=0, atol=0)
+    net.fit(x)
+    white = (x - net.center) @ net.matrix
+    variances = torch.cov(white.T).diagonal().sort().values
+    assert variances[0] < 1e-6 and torch.allclose(variances[1:], torch.ones(2), atol=0.5)
+    assert torch.corrcoef(white.T[1:])[0, 1].abs() < 0.01
+    shift = net(torch.tensor([[5.0, 5.02, 5.0]])) - net(torch.tensor([[5.0, 5.0, 5.0]]))
+    assert 0.5 < float(shift.norm()) < 1.5, "two hundredths are a deviation of the difference"
+    assert net(torch.tensor([[50.0, -50.0, 5.0]])).abs().max() == 3.0
 
 
 def test_a_dueling_ensemble_adds_its_parts():

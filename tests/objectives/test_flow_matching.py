@@ -16,7 +16,7 @@ def batch():
     return torch.randn(64, 4), torch.randn(64, 4), torch.rand(64, 1) * 0.99
 
 
-@pytest.mark.parametrize("prediction", ["v", "x"])
+@pytest.mark.parametrize("prediction", ["v", "x", "residual"])
 def test_true_velocity_has_no_loss(batch, prediction):
     """The velocity of each line fits exactly, in both parametrisations."""
     actions, noise, t = batch

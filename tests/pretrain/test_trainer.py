@@ -46,10 +46,10 @@ def run(cfg, demos, tmp_path, **options) -> tuple[dict, FlowPolicy, dict]:
     return metrics, FlowPolicy.from_checkpoint(checkpoint), checkpoint
 
 
-@pytest.mark.parametrize("prediction", ["v", "x"])
-def test_both_modes_appear_and_nothing_between_them(two_modes, tmp_path, prediction):
+@pytest.mark.parametrize(("prediction", "scaling"), [("v", "range"), ("x", "range"), ("residual", "whitening")])
+def test_both_modes_appear_and_nothing_between_them(two_modes, tmp_path, prediction, scaling):
     cfg = small_cfg(num_steps=1000, learning_rate=3e-3, validation_fraction=0.0)
-    cfg.actor.prediction = prediction
+    cfg.actor.prediction, cfg.actor.obs_scaling = prediction, scaling
     _, policy, _ = run(cfg, two_modes, tmp_path)
     torch.manual_seed(1)
     obs = torch.from_numpy(two_modes.obs).repeat(3, 1)

@@ -187,14 +187,14 @@ def transport_losses(
     ends: torch.Tensor,
     t: torch.Tensor,
     num_steps: int,
-    prediction: Literal["v", "x"],
+    prediction: Literal["v", "x", "residual"],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Alignment -w <v, phi> and consistency w^2 |a_x - a|^2 of particles (B, P, D), means over P of shape (B, 1).
 
     w = 1 / (K (1 - t)) is at most 1, because t <= (K - 1) / K. A net that predicts ends is aligned by -<a_x, phi> / K.
     """
     w = 1.0 / (num_steps * (1.0 - t.squeeze(-1)))
-    predicted, weight = (velocity, w) if prediction == "v" else (landing, 1.0 / num_steps)
+    predicted, weight = (landing, 1.0 / num_steps) if prediction == "x" else (velocity, w)
     alignment = -weight * (predicted * field).sum(dim=-1)
     consistency = w.square() * (landing - ends).square().sum(dim=-1)
     return alignment.mean(dim=-1, keepdim=True), consistency.mean(dim=-1, keepdim=True)

@@ -33,17 +33,23 @@ class FlowPolicyCfg(RslRlMLPModelCfg):
     time_embedding_dim: int = 16
     """Number of features of the flow time, even."""
 
-    prediction: Literal["v", "x"] = "v"
-    """Whether the net predicts the velocity (v) or the action at the end of the flow (x)."""
+    prediction: Literal["v", "x", "residual"] = "v"
+    """Whether the net predicts the velocity (v), the action at the end of the flow (x), or what the velocity of
+    independent normal actions lacks (residual)."""
 
     initial_noise: Literal["random", "zero"] = "random"
     """Where the flow starts when the policy is played: a standard normal sample, or zero."""
+
+    obs_scaling: Literal["range", "whitening"] = "range"
+    """Whether the demonstrations' range normalises observations, or their covariance, so that small differences between
+    observations weigh as much as large ones."""
 
     intermediate_clip: float | None = 1.0
     """Bound on each coordinate after an integration step, in playing and in fine-tuning; None for no bound."""
 
     obs_clip: float | None = 5.0
-    """Bound on normalised observations, in half ranges of the demonstrations; None for no bound."""
+    """Bound on normalised observations, in half ranges of the demonstrations, or in standard deviations when they are
+    whitened; None for no bound."""
 
     score_clip: float = 10.0
     """Bound on each coordinate of the score, where a learner adds one to the drift."""

@@ -5,6 +5,7 @@
 
 from .chain import ChainBounds, ChainLikelihood, FlowChain, sample_chain, score_chain
 from .path import (
+    gaussian_velocity,
     interpolate,
     noise_to_velocity,
     score_drift,
@@ -25,6 +26,7 @@ __all__ = [
     "TimeLaw",
     "cosine",
     "euler_states",
+    "gaussian_velocity",
     "hold_then_cosine",
     "interpolate",
     "noise_to_velocity",

@@ -37,6 +37,19 @@ def noise_to_velocity(noise: torch.Tensor, x: torch.Tensor, t: torch.Tensor, min
     return (x - noise) / t.clamp(min=min_time)
 
 
+def gaussian_velocity(
+    x: torch.Tensor, t: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Velocity E[x_1 - x_0 | x_t] were each coordinate of x_1 normal on its own, with this mean and deviation (D,).
+
+    Returns the velocity, the deviation sigma / s of the true one from it, and the standardised state (x_t - t m) / s,
+    where s is the deviation of x_t (the preconditioning of Karras et al., arXiv 2206.00364, for the straight path).
+    """
+    s = ((t * std).square() + (1.0 - t).square()).sqrt()
+    state = (x - t * mean) / s
+    return mean + (t * std.square() - (1.0 - t)) / s * state, std / s, state
+
+
 def velocity_to_score(velocity: torch.Tensor, x: torch.Tensor, t: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
     """Score grad log p_t(x) = -E[x_0 | x_t] / (1 - t) = (t v - x) / (1 - t + eps), for Gaussian noise.
 

@@ -14,7 +14,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.flows import euler_states, score_drift, time_grid
-from flow_rl.nn import MinMaxNormalizer, VelocityNet
+from flow_rl.nn import MinMaxNormalizer, VelocityNet, WhiteningNormalizer
 from flow_rl.utils.check import require, require_choice
 
 
@@ -40,8 +40,9 @@ class FlowPolicy(nn.Module):
         hidden_dims: list[int] | tuple[int, ...] = (512, 512, 512),
         activation: str = "relu",
         time_embedding_dim: int = 16,
-        prediction: Literal["v", "x"] = "v",
+        prediction: Literal["v", "x", "residual"] = "v",
         initial_noise: Literal["random", "zero"] = "random",
+        obs_scaling: Literal["range", "whitening"] = "range",
         intermediate_clip: float | None = 1.0,
         obs_clip: float | None = 5.0,
         score_clip: float = 10.0,
@@ -60,8 +61,9 @@ class FlowPolicy(nn.Module):
             hidden_dims: Widths of the velocity net.
             activation: Activation of the velocity net, as named by rsl_rl.
             time_embedding_dim: Number of time features.
-            prediction: Whether the net predicts the velocity or the action.
+            prediction: Whether the net predicts the velocity, the action, or what a normal velocity lacks.
             initial_noise: Where the deterministic flow starts.
+            obs_scaling: Whether observations are normalised by their range or whitened.
             intermediate_clip: Bound on the state after each integration step.
             obs_clip: Bound on normalised observations.
             score_clip: Bound on the score, where a learner adds one to the drift.
@@ -89,8 +91,9 @@ class FlowPolicy(nn.Module):
         require(score_clip > 0, field + "score_clip", score_clip, "> 0", "use 10, the default.")
         for name, clip in (("intermediate_clip", intermediate_clip), ("obs_clip", obs_clip)):
             require(clip is None or clip > 0, field + name, clip, "> 0 or null", "use null for no bound.")
-        require_choice(field + "prediction", prediction, ("v", "x"))
+        require_choice(field + "prediction", prediction, ("v", "x", "residual"))
         require_choice(field + "initial_noise", initial_noise, ("random", "zero"))
+        require_choice(field + "obs_scaling", obs_scaling, ("range", "whitening"))
         require(
             distribution_cfg is None and not obs_normalization,
             field + "distribution_cfg / obs_normalization",
@@ -106,12 +109,12 @@ class FlowPolicy(nn.Module):
         self.num_flow_steps, self.hidden_dims, self.activation = num_flow_steps, list(hidden_dims), activation
         self.time_embedding_dim, self.prediction, self.initial_noise = time_embedding_dim, prediction, initial_noise
         self.intermediate_clip, self.obs_clip, self.score_clip = intermediate_clip, obs_clip, score_clip
+        self.obs_scaling = obs_scaling
 
-        self.obs_normalizer = MinMaxNormalizer(self.obs_dim, obs_clip)
+        normalizer = MinMaxNormalizer if obs_scaling == "range" else WhiteningNormalizer
+        self.obs_normalizer = normalizer(self.obs_dim, obs_clip)
         self.action_normalizer = MinMaxNormalizer(output_dim)
-        self.velocity = VelocityNet(
-            output_dim, self.obs_dim, hidden_dims, activation, time_embedding_dim, predicts_target=prediction == "x"
-        )
+        self.velocity = VelocityNet(output_dim, self.obs_dim, hidden_dims, activation, time_embedding_dim, prediction)
         # Not part of the state, whose shapes do not depend on K, but of the settings.
         self.register_buffer("score_coefs", torch.zeros(num_flow_steps), persistent=False)
         self.output_std = torch.zeros(1)
@@ -123,7 +126,7 @@ class FlowPolicy(nn.Module):
         groups = settings["obs_groups"]
         obs = TensorDict({name: torch.zeros(1, dim) for name, dim in groups.items()}, batch_size=[1])
         names = ("horizon", "num_flow_steps", "hidden_dims", "activation", "time_embedding_dim", "prediction")
-        names += ("initial_noise", "intermediate_clip", "obs_clip", "score_clip")
+        names += ("initial_noise", "obs_scaling", "intermediate_clip", "obs_clip", "score_clip")
         output_dim = settings["horizon"] * settings["action_dim"]
         chosen = {name: settings[name] for name in names if name in settings}
         policy = cls(obs, {"actor": list(groups)}, "actor", output_dim, **chosen)
@@ -151,11 +154,20 @@ class FlowPolicy(nn.Module):
             "time_embedding_dim": self.time_embedding_dim,
             "prediction": self.prediction,
             "initial_noise": self.initial_noise,
+            "obs_scaling": self.obs_scaling,
             "intermediate_clip": self.intermediate_clip,
             "obs_clip": self.obs_clip,
             "score_clip": self.score_clip,
             "score_coefs": self.score_coefs.tolist(),
         }
+
+    def fit(self, obs: torch.Tensor, actions: torch.Tensor) -> None:
+        """Take the scales of observations (N, O) and of single actions (N, A) from demonstrations."""
+        self.obs_normalizer.fit(obs)
+        # one range per action, the same at each place of the chunk
+        chunks = actions.repeat(1, self.horizon)
+        self.action_normalizer.fit(chunks)
+        self.velocity.fit(self.action_normalizer(chunks))
 
     def get_latent(self, obs: TensorDict | dict, masks=None, hidden_state=None) -> torch.Tensor:
         """Normalised observation, shape (B, O)."""

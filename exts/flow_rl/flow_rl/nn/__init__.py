@@ -5,7 +5,7 @@
 
 from .ensemble_mlp import DuelingEnsemble, EnsembleMLP
 from .noise_predictor import NoisePredictor
-from .normalizer import MinMaxNormalizer
+from .normalizer import MinMaxNormalizer, WhiteningNormalizer
 from .residual_mlp import ResidualMLP
 from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
 from .time_embedding import TimeEmbedding
@@ -21,4 +21,5 @@ __all__ = [
     "ScoreCoefficientKind",
     "TimeEmbedding",
     "VelocityNet",
+    "WhiteningNormalizer",
 ]

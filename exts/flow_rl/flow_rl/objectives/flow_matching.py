@@ -18,7 +18,7 @@ def flow_matching_loss(
     actions: torch.Tensor,
     noise: torch.Tensor,
     t: torch.Tensor,
-    prediction: Literal["v", "x"] = "v",
+    prediction: Literal["v", "x", "residual"] = "v",
 ) -> torch.Tensor:
     """Mean squared error of the predicted velocity, or of the action it points at (Lipman et al., arXiv 2210.02747).
 
@@ -27,9 +27,9 @@ def flow_matching_loss(
         actions: Normalised action chunks x_1, shape (B, H * A).
         noise: Standard normal x_0, shape (B, H * A).
         t: Flow times, shape (B, 1).
-        prediction: "v" compares with x_1 - x_0; "x" compares the end of the line, x_t + (1 - t) v, with x_1.
+        prediction: "x" compares the end of the line, x_t + (1 - t) v, with x_1; others compare v with x_1 - x_0.
     """
     x = interpolate(noise, actions, t)
     v = velocity(x, t)
-    error = v - (actions - noise) if prediction == "v" else velocity_to_target(v, x, t) - actions
+    error = velocity_to_target(v, x, t) - actions if prediction == "x" else v - (actions - noise)
     return error.square().mean()

@@ -100,16 +100,10 @@ def check_settings(cfg: PretrainCfg) -> None:
 
 
 def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
-    """Return a fresh policy whose normalisers know the range of the demonstrations."""
+    """Return a fresh policy whose normalisers know the demonstrations."""
     data = {"obs_groups": {OBS_GROUP: demos.obs_dim}, "action_dim": demos.action_dim}
     policy = FlowPolicy.from_settings(cfg.actor.to_dict() | data)
-    obs_range, action_range = (
-        torch.stack((values.amin(dim=0), values.amax(dim=0)))
-        for values in (torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
-    )
-    policy.obs_normalizer.fit(*obs_range)
-    # one range per action, the same at each place of the chunk
-    policy.action_normalizer.fit(*action_range.repeat(1, cfg.actor.horizon))
+    policy.fit(torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
     return policy.to(cfg.device)
 
 

@@ -101,9 +101,9 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         policy_settings: The policy's :attr:`FlowPolicy.settings`.
         task: Id of the present task, for the message.
     """
-    found = checkpoint["flow_rl"]
+    found = {"obs_scaling": "range"} | checkpoint["flow_rl"]  # older ones do not say
     task_keys = ("obs_dim", "action_dim", "horizon")
-    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction")
+    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction", "obs_scaling")
     differ = [key for key in task_keys + net_keys if found[key] != policy_settings[key]]
     if not differ:
         return
