@@ -3,6 +3,8 @@
 
 """The scripted expert assembles all furniture, also when it is made worse."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -104,3 +106,35 @@ def test_how_an_imperfect_expert_errs(make_env):
         view = expert._look()
         pos, _ = expert._goal(view)
         torch.testing.assert_close(pos[:, 2], view.tool_pos[:, 2] - expert.PRESS)
+
+
+def test_when_the_expert_goes_on(make_env):
+    """It waits around a part before it closes, lifts what gets no deeper, and leaves a screw when it is tight."""
+    from flow_rl_tasks.furniture import expert as module
+
+    with make_env(horizon=1, num_envs=4, task="FlowRL-Lamp-Low-Franka", physics="ovphysx") as env:
+        expert, view = module.AssemblyExpert(env), None
+
+        def ticks_in(phase: int, sinking: float = 0.0) -> int:
+            """Control ticks, at most 18, that the expert spends in a phase while the parts stay where they are."""
+            expert.phase[:] = module.CLOSE
+            expert._advance(view)
+            expert.phase[:] = phase
+            expert.ticks[:] = 0
+            for tick in range(18):
+                expert._advance(dataclasses.replace(view, depth=view.depth + tick * sinking))
+                if (expert.phase != phase).all():
+                    return tick
+            return 18
+
+        view = expert._look()
+        view = dataclasses.replace(view, grasp_pos=view.tool_pos)  # the tool is where it shall be
+        expert._grasp_pos[:] = view.tool_pos
+        assert ticks_in(module.DESCEND) == expert.STEADY_TICKS + 1
+        assert ticks_in(module.LOWER) == expert.BLOCKED_TICKS + 1
+        assert ticks_in(module.LOWER, sinking=0.004) == 18
+
+        assembly, turn = expert.assembly, expert._turn[0]
+        for made, turned, joint in ((1, 0.0, 0), (1, 0.3, 0), (1, 0.5, 1), (1, 0.3, 1), (0, 0.3, 0)):
+            assembly.made[:, 0], assembly.turn[:, 0] = made, turn + turned
+            assert (expert._look().joint == joint).all(), (made, turned)

@@ -136,13 +136,17 @@ class AssemblyExpert(PoseExpert):
     """Control ticks given to the gripper for opening."""
 
     STEADY_TICKS = 8
-    """Control ticks for which a part is held above its place before it is lowered, and in it before it is let go.
+    """Control ticks for which the open gripper waits around a part before it closes, and for which a part is held above
+    its place before it is lowered, and in it before it is let go.
 
-    As long as a chunk: a policy that plays its chunks blindly then sees that a part is right before it goes on.
+    As long as a chunk: a policy that plays its chunks blindly then sees that all is right before it goes on.
     """
 
-    BLOCKED_TICKS = 20
-    """Control ticks of lowering after which a part that is not in is lifted again."""
+    BLOCKED_TICKS = 8
+    """Control ticks of lowering without getting deeper after which a part that is not in is lifted again."""
+
+    TIGHTEN = 0.4
+    """How far a screw is turned beyond what its joint asks for [rad], so that who turns a little less makes it too."""
 
     LIFT_HEIGHT = 0.1
     """How far a part is raised before it is carried [m]."""
@@ -201,6 +205,7 @@ class AssemblyExpert(PoseExpert):
                 self._onto_frames[j, f] = column(frame.transform())
                 self._has_frame[j, f] = True
         self._depth = column(joint.depth for joint in joints)
+        self._turn = column(joint.thread.turn if joint.thread else 0.0 for joint in joints)
         self._approach = column(joint.approach for joint in joints)
         self._is_screw = column((joint.thread is not None for joint in joints), torch.bool)
         self._seat_depth = column(
@@ -216,6 +221,9 @@ class AssemblyExpert(PoseExpert):
         self._leave_quat = torch.zeros(count, 4, device=self.device)
         self._rows = torch.arange(count, device=self.device)
         self._steady = torch.zeros(count, dtype=torch.long, device=self.device)
+        self._deepest = torch.zeros(count, device=self.device)
+        self._stalled = torch.zeros(count, dtype=torch.long, device=self.device)
+        self._done = torch.zeros(count, len(joints), dtype=torch.bool, device=self.device)
         self._end_yaw = torch.zeros(count, device=self.device)
         self._start_yaw = torch.zeros(count, device=self.device)
         self._aim = torch.zeros(count, 2, device=self.device)
@@ -252,8 +260,9 @@ class AssemblyExpert(PoseExpert):
     def _look(self) -> View:
         """See the joint to make next, its part and its place; choose grasp and place while they are still open."""
         rows = self._rows
-        made = self.assembly.made.bool()
-        joint = torch.where(made, 0, 1).argmax(dim=1)  # the first that is not made
+        tight = ~self._is_screw | (self.assembly.turn > self._turn + self.TIGHTEN)
+        self._done = self.assembly.made.bool() & (self._done | tight)
+        joint = torch.where(self._done, 0, 1).argmax(dim=1)  # the first that is not done
         part, onto = self._part[joint], self._onto[joint]
         tool_pos, tool_quat = self.tool_pose()
         pos = torch.stack([item.data.root_pos_w.torch - self.env.scene.env_origins for item in self._objects], dim=1)
@@ -362,8 +371,9 @@ class AssemblyExpert(PoseExpert):
         self.enter((self.phase == HOVER) & engaged, REACH)
         ready = ((tool_pos - self._hover_pos()).norm(dim=1) < 0.015) & (_angle(tool_quat, self._grasp_quat) < 0.1)
         self.enter((self.phase == HOVER) & ready, DESCEND)
-        arrived = ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006) | (self.ticks > 12)
-        self.enter((self.phase == DESCEND) & arrived, CLOSE)
+        arrived = (self.phase == DESCEND) & ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006)
+        waited = (self._steady > self.STEADY_TICKS) | (self.ticks > 20)
+        self.enter((self.phase == DESCEND) & waited, CLOSE)
         closed = (self.phase == CLOSE) & (self.ticks > self.CLOSE_TICKS)
         self._leave(closed, tool_pos + self.LIFT_HEIGHT * self._up, self._grasp_quat)
         self.enter(closed, LIFT)
@@ -375,7 +385,8 @@ class AssemblyExpert(PoseExpert):
         self.enter((self.phase == CARRY) & (off < 0.01) & (view.astray < 0.1), ALIGN)
         near = (off < 0.0015) & (view.tilt < 0.02) & ((view.depth + self._free_height(view)).abs() < 0.006)
         seated = torch.where(screw, engaged, (view.depth - self._depth[view.joint]).abs() < 0.001)
-        right = ((self.phase == ALIGN) & near) | ((self.phase == LOWER) & seated)
+        around = (self.phase == SINK) & ((tool_pos - view.grasp_pos).norm(dim=1) < 0.005)
+        right = arrived | ((self.phase == ALIGN) & near) | ((self.phase == LOWER) & seated) | around
         self._steady = torch.where(right, self._steady + 1, 0)
         steady = self._steady > torch.where(self._hasty & (self.phase == ALIGN), 0, self.STEADY_TICKS)
         corrects = (self.phase == ALIGN) & ~self._hasty
@@ -383,7 +394,11 @@ class AssemblyExpert(PoseExpert):
         self._aim, self._lean = decay * self._aim, decay * self._lean
         let_go = (self.phase == LOWER) & steady
         self.enter((self.phase == ALIGN) & (steady | (self.ticks > 40)), LOWER)
-        blocked = (self.phase == LOWER) & ~seated & (self.ticks > self.BLOCKED_TICKS)
+        lowers = self.phase == LOWER
+        sinks = lowers & (view.depth > self._deepest + 5e-4)
+        self._deepest = torch.where(sinks, view.depth, torch.where(lowers, self._deepest, -math.inf))
+        self._stalled = torch.where(lowers & ~sinks, self._stalled + 1, 0)
+        blocked = lowers & ~seated & (self._stalled > self.BLOCKED_TICKS)
         self._aim_at(blocked)
         self.enter(blocked, CARRY)
 
@@ -411,11 +426,10 @@ class AssemblyExpert(PoseExpert):
         over = (tool_pos[:, :2] - view.grasp_pos[:, :2]).norm(dim=1) < 0.004
         straight = _angle(tool_quat, self._pointing_down(self._start_yaw)) < 0.04
         self.enter((self.phase == REACH) & over & straight, SINK)
-        down = ((tool_pos - view.grasp_pos).norm(dim=1) < 0.005) | (self.ticks > 14)
-        self.enter((self.phase == SINK) & down, GRIP)
+        self.enter((self.phase == SINK) & ((self._steady > self.STEADY_TICKS) | (self.ticks > 22)), GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
         turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
-        loosens = (self.phase == TURN) & (turned | ~engaged)  # the next joint is not engaged: this one was made
+        loosens = (self.phase == TURN) & (turned | ~engaged)  # the next joint is not engaged: this one is done
         self._leave(loosens, tool_pos, tool_quat)
         self.enter(loosens, LOOSEN)
         rises = (self.phase == LOOSEN) & (self.ticks > self.OPEN_TICKS)
