@@ -97,6 +97,8 @@ def test_compatibility(checkpoint):
     """The number of flow steps may differ; widths and tasks may not."""
     here = dict(checkpoint["flow_rl"])
     check_compatible(checkpoint, here | {"num_flow_steps": 9, "obs_clip": None})
+    del checkpoint["flow_rl"]["obs_scaling"]  # as before it could be chosen
+    check_compatible(checkpoint, here)
     with pytest.raises(
         ValueError, match=r"another task: obs_dim 3 vs 19 .*made for task Lift, this is Can.*--task Can"
     ):

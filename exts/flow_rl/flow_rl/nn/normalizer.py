@@ -9,11 +9,8 @@ import torch
 from torch import nn
 
 
-class MinMaxNormalizer(nn.Module):
-    """Maps the range [low, high] of each column to [-1, 1]; it begins as the identity.
-
-    Columns that are constant in the data are only centred: dividing by their range would blow up the first deviation.
-    """
+class _Normalizer(nn.Module):
+    """What the normalisers share: a centre and a bound."""
 
     def __init__(self, dim: int, clip: float | None = None):
         """Build the identity.
@@ -24,8 +21,18 @@ class MinMaxNormalizer(nn.Module):
         """
         super().__init__()
         self.register_buffer("center", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(dim))
         self.clip = float("inf") if clip is None else clip
+
+
+class MinMaxNormalizer(_Normalizer):
+    """Maps the range [low, high] of each column to [-1, 1]; it begins as the identity.
+
+    Columns that are constant in the data are only centred: dividing by their range would blow up the first deviation.
+    """
+
+    def __init__(self, dim: int, clip: float | None = None):
+        super().__init__(dim, clip)
+        self.register_buffer("scale", torch.ones(dim))
 
     def fit(self, data: torch.Tensor, min_range: float = 1e-4) -> None:
         """Take over the range of a data set, shape (N, dim)."""
@@ -43,7 +50,7 @@ class MinMaxNormalizer(nn.Module):
         return y * self.scale + self.center
 
 
-class WhiteningNormalizer(nn.Module):
+class WhiteningNormalizer(_Normalizer):
     """Maps the principal directions of a data set to unit variance; it begins as the identity.
 
     The few millimetres between a peg and its hole are small differences of large numbers. Here such a difference is a
@@ -51,16 +58,8 @@ class WhiteningNormalizer(nn.Module):
     """
 
     def __init__(self, dim: int, clip: float | None = None):
-        """Build the identity.
-
-        Args:
-            dim: Number of columns.
-            clip: Bound on normalised values; None leaves them free.
-        """
-        super().__init__()
-        self.register_buffer("center", torch.zeros(dim))
+        super().__init__(dim, clip)
         self.register_buffer("matrix", torch.eye(dim))
-        self.clip = float("inf") if clip is None else clip
 
     def fit(self, data: torch.Tensor, min_std: float = 3e-3) -> None:
         """Take over mean and covariance of a data set, shape (N, dim).
