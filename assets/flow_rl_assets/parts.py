@@ -1,12 +1,12 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Rigid bodies for the parts of furniture, authored as USD prims when they are spawned."""
+"""Assets made of shapes, parts that move and fixtures that stay, authored as USD prims when they are spawned."""
 
 from dataclasses import MISSING
 
 import isaaclab.sim as sim_utils
-from isaaclab.assets import RigidObjectCfg
+from isaaclab.assets import AssetBaseCfg, RigidObjectCfg
 from isaaclab.sim.spawners.shapes import ShapeCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_newton.sim.schemas import MujocoCollisionCfg
@@ -14,7 +14,7 @@ from isaaclab_physx.sim.schemas import PhysxCollisionCfg, PhysxRigidBodyCfg
 from isaaclab_physx.sim.spawners.materials import PhysxMaterialCfg
 
 from .franka import GRIP_MATERIAL, SOLVER_ITERATIONS
-from .furniture import Part
+from .shapes import Part, Shape, Vector
 
 PART_MATERIAL = [
     # Polished wood on itself. Fingers and table grip with more: of two materials the larger friction counts, on both
@@ -30,12 +30,20 @@ PART_MATERIAL = [
 
 @configclass
 class PartSpawnerCfg(ShapeCfg):
-    """Spawner of a rigid body with several colliders, which are also what is seen."""
+    """Spawner of several shapes of one colour that collide as they are seen, on parts or fixed in the scene."""
 
     func = "{DIR}.spawn:spawn_part"
 
-    part: Part = MISSING
-    """Shapes, mass and colour."""
+    shapes: tuple[Shape, ...] = MISSING
+    """Shapes, in the frame of the prim."""
+
+    # A larger offset than the gap between peg and hole costs contacts that never close.
+    collision_props = [
+        sim_utils.UsdPhysicsCollisionCfg(collision_enabled=True),
+        PhysxCollisionCfg(contact_offset=0.002, rest_offset=0.0),
+        MujocoCollisionCfg(condim=4),  # torsional friction
+    ]
+    physics_material = PART_MATERIAL
 
 
 def part_cfg(name: str, part: Part) -> RigidObjectCfg:
@@ -44,16 +52,18 @@ def part_cfg(name: str, part: Part) -> RigidObjectCfg:
         prim_path=f"{{ENV_REGEX_NS}}/{name}",
         init_state=RigidObjectCfg.InitialStateCfg(pos=part.start.pos, rot=part.start.quat()),
         spawn=PartSpawnerCfg(
-            part=part,
+            shapes=part.shapes,
             rigid_props=[sim_utils.UsdPhysicsRigidBodyCfg(), PhysxRigidBodyCfg(**SOLVER_ITERATIONS)],
             mass_props=sim_utils.MassCfg(mass=part.mass),
-            # A larger offset than the gap between peg and hole costs contacts that never close.
-            collision_props=[
-                sim_utils.UsdPhysicsCollisionCfg(collision_enabled=True),
-                PhysxCollisionCfg(contact_offset=0.002, rest_offset=0.0),
-                MujocoCollisionCfg(condim=4),  # torsional friction
-            ],
-            physics_material=PART_MATERIAL,
             visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=part.colour),
         ),
+    )
+
+
+def fixture_cfg(name: str, shapes: tuple[Shape, ...], colour: Vector, pos: Vector = (0.0, 0.0, 0.0)) -> AssetBaseCfg:
+    """Asset of something that stays where it is, at ``pos`` [m] in the frame of the environment."""
+    return AssetBaseCfg(
+        prim_path=f"{{ENV_REGEX_NS}}/{name}",
+        init_state=AssetBaseCfg.InitialStateCfg(pos=pos),
+        spawn=PartSpawnerCfg(shapes=shapes, visual_material=sim_utils.PreviewSurfaceCfg(diffuse_color=colour)),
     )

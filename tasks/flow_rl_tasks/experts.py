@@ -94,6 +94,11 @@ class PoseExpert(ABC):
         """Pose of the tool in the frame of the robot's base, shapes (E, 3) and (E, 4)."""
         return self.arm._compute_frame_pose()
 
+    def pointing_down(self, yaw: torch.Tensor) -> torch.Tensor:
+        """Orientation of a gripper that points down, turned about the vertical by ``yaw`` (E,) [rad], shape (E, 4)."""
+        half, zero = yaw / 2, torch.zeros_like(yaw)
+        return torch.stack((half.cos(), half.sin(), zero, zero), dim=1)
+
     def enter(self, mask: torch.Tensor, phase: int) -> None:
         """Let the masked environments begin a phase."""
         self.phase = torch.where(mask, phase, self.phase)

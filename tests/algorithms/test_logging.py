@@ -4,8 +4,8 @@
 """What the loggers receive from the real runner."""
 
 import pytest
-
 import wandb
+
 from tests.algorithms.conftest import make_cfg
 from tests.test_wandb import read_history
 

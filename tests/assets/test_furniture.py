@@ -13,7 +13,8 @@ import torch
 
 from isaaclab.utils.math import matrix_from_quat, quat_from_euler_xyz
 
-from flow_rl_assets.furniture import FOOT_HEIGHT, Capsule, Frame, Furniture, Joint, Part, Thread, perforated_plate
+from flow_rl_assets.furniture import Furniture, Joint, Thread
+from flow_rl_assets.shapes import FOOT_HEIGHT, Capsule, Frame, Part, perforated_plate
 from flow_rl_tasks.lamp.lamp import lamp
 from flow_rl_tasks.one_leg.one_leg import one_leg
 from flow_rl_tasks.round_table.round_table import round_table

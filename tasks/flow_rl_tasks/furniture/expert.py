@@ -277,7 +277,7 @@ class AssemblyExpert(PoseExpert):
         grasp_pos = part_pos + along.unsqueeze(1) * axis
         grasp_pos[:, 2] += torch.where(lies, self.GRASP_RISE, 0.0)
         yaw = torch.atan2(axes[:, 1, 0], axes[:, 0, 0])
-        from_above = self._pointing_down(yaw_near(yaw, math.pi / 4))
+        from_above = self.pointing_down(yaw_near(yaw, math.pi / 4))
         grasp_quat = torch.where(lies.unsqueeze(1), self._inclined(axis), from_above)
         open_choice = (self.phase == HOVER).unsqueeze(1)
         self._grasp_pos = torch.where(open_choice, grasp_pos, self._grasp_pos)
@@ -338,7 +338,7 @@ class AssemblyExpert(PoseExpert):
         above = top + (phase[:, None] == REACH) * self.HOVER_DISTANCE * self._up
         above[:, 2] = torch.where(phase == TURN, view.tool_pos[:, 2] - self.PRESS, above[:, 2])
         yaw = torch.where(phase >= TURN, self._end_yaw, self._start_yaw)
-        pos, quat = torch.where(spins, above, pos), torch.where(spins, self._pointing_down(yaw), quat)
+        pos, quat = torch.where(spins, above, pos), torch.where(spins, self.pointing_down(yaw), quat)
 
         leaves = ((phase == LIFT) | (phase == RELEASE) | (phase == RETREAT) | (phase >= LOOSEN)).unsqueeze(1)
         return torch.where(leaves, self._leave_pos, pos), torch.where(leaves, self._leave_quat, quat)
@@ -424,11 +424,11 @@ class AssemblyExpert(PoseExpert):
         self._start_yaw = torch.where(late, self._start_yaw - math.pi / 2, self._start_yaw)
         self.ticks = torch.where(late, 2, self.ticks)
         over = (tool_pos[:, :2] - view.grasp_pos[:, :2]).norm(dim=1) < 0.004
-        straight = _angle(tool_quat, self._pointing_down(self._start_yaw)) < 0.04
+        straight = _angle(tool_quat, self.pointing_down(self._start_yaw)) < 0.04
         self.enter((self.phase == REACH) & over & straight, SINK)
         self.enter((self.phase == SINK) & ((self._steady > self.STEADY_TICKS) | (self.ticks > 22)), GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
-        turned = (_angle(tool_quat, self._pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
+        turned = (_angle(tool_quat, self.pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
         loosens = (self.phase == TURN) & (turned | ~engaged)  # the next joint is not engaged: this one is done
         self._leave(loosens, tool_pos, tool_quat)
         self.enter(loosens, LOOSEN)
@@ -466,12 +466,6 @@ class AssemblyExpert(PoseExpert):
         ahead = torch.linalg.cross(closing, approach)
         closing = torch.where(ahead[:, :1] < 0.0, -closing, closing)
         return quat_from_matrix(torch.stack((torch.linalg.cross(closing, approach), closing, approach), dim=2))
-
-    def _pointing_down(self, yaw: torch.Tensor) -> torch.Tensor:
-        """Orientation of a gripper that points down, turned about the vertical, shape (E, 4)."""
-        half = yaw / 2
-        zero = torch.zeros_like(yaw)
-        return torch.stack((half.cos(), half.sin(), zero, zero), dim=1)
 
     def _aim_at(self, mask: torch.Tensor) -> None:
         """Draw the error with which the masked environments (E,) bring a part above its place, and who overlooks it."""

@@ -9,18 +9,8 @@ colliders are convex.
 
 import math
 
-from flow_rl_assets.furniture import (
-    FOOT_HEIGHT,
-    Box,
-    Frame,
-    Furniture,
-    Joint,
-    Part,
-    feet,
-    perforated_plate,
-    screw,
-    square_peg,
-)
+from flow_rl_assets.furniture import Furniture, Joint, screw
+from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Frame, Part, feet, perforated_plate, square_peg
 
 PEG_RADIUS = 0.0115
 BASE_WIDTH, BASE_HEIGHT = 0.09, 0.031

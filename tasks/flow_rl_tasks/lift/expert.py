@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from isaaclab.envs import ManagerBasedEnv
-from isaaclab.utils.math import euler_xyz_from_quat, quat_error_magnitude, quat_from_euler_xyz
+from isaaclab.utils.math import euler_xyz_from_quat, quat_error_magnitude
 
 from flow_rl_tasks.experts import PoseExpert
 
@@ -65,7 +65,7 @@ class LiftExpert(PoseExpert):
         self._look_at_cube(cube_pos)
         above = self._grasp_pos.clone()
         above[:, 2] += self.HOVER_HEIGHT
-        quat = self._pointing_down(self._grasp_yaw)
+        quat = self.pointing_down(self._grasp_yaw)
 
         # transitions
         self.ticks += 1
@@ -97,10 +97,6 @@ class LiftExpert(PoseExpert):
         wanted = torch.where(self.strategy == 0, near, cross)
         self._grasp_yaw = torch.where(hover, wanted, self._grasp_yaw)
         self._grasp_pos = torch.where(hover.unsqueeze(1), cube_pos + self._aim, self._grasp_pos)
-
-    def _pointing_down(self, yaw: torch.Tensor) -> torch.Tensor:
-        """Orientation of a gripper that points down, turned about the vertical, shape (E, 4)."""
-        return quat_from_euler_xyz(torch.full_like(yaw, math.pi), torch.zeros_like(yaw), yaw)
 
     def _draw_aim(self) -> torch.Tensor:
         """Errors of the grasp position [m], shape (E, 3)."""

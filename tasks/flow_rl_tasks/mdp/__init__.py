@@ -20,10 +20,11 @@ from .observations import (
     object_poses,
     object_quat,
     object_rel_pos,
+    object_rel_quat,
 )
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
-from .terminations import assembled, dropped, lifted, non_finite
+from .terminations import assembled, dropped, lifted, non_finite, placed
 
 __all__ = [
     "Assembly",
@@ -48,6 +49,8 @@ __all__ = [
     "object_poses",
     "object_quat",
     "object_rel_pos",
+    "object_rel_quat",
+    "placed",
     "quat_from_rot6d",
     "reset_objects_uniform",
     "step_towards",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from isaaclab.managers import SceneEntityCfg
-from isaaclab.utils.math import matrix_from_quat, quat_apply
+from isaaclab.utils.math import matrix_from_quat, quat_apply, quat_conjugate, quat_mul
 
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
@@ -102,6 +102,18 @@ def object_rel_pos(
 ) -> torch.Tensor:
     """Vector [m] from a point fixed to a body of the robot to an object, shape (E, 3)."""
     return finite(env.scene[object_cfg.name].data.root_pos_w.torch - body_point_w(env, robot_cfg, offset))
+
+
+def object_rel_quat(
+    env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, object_cfg: SceneEntityCfg = OBJECT
+) -> torch.Tensor:
+    """Orientation (x, y, z, w) of an object as seen from a body of the robot, shape (E, 4).
+
+    The sign makes x positive, as for :func:`body_frame_quat`.
+    """
+    body = env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
+    quat = quat_mul(quat_conjugate(body), env.scene[object_cfg.name].data.root_quat_w.torch)
+    return finite(canonical_quat(quat, 0))
 
 
 def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:

@@ -12,6 +12,8 @@ import torch
 
 from isaaclab.managers import SceneEntityCfg
 
+from .observations import body_point_w
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedRLEnv
 
@@ -22,6 +24,34 @@ OBJECT = SceneEntityCfg("object")
 def lifted(env: ManagerBasedRLEnv, height: float, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
     """Whether the centre of an object is above a height [m], shape (E,)."""
     return env.scene[object_cfg.name].data.root_pos_w.torch[:, 2] - env.scene.env_origins[:, 2] > height
+
+
+def placed(
+    env: ManagerBasedRLEnv,
+    robot_cfg: SceneEntityCfg,
+    offset: tuple[float, float, float],
+    place: tuple[float, float],
+    tolerance: tuple[float, float],
+    height: float,
+    clearance: float,
+    object_cfg: SceneEntityCfg = OBJECT,
+) -> torch.Tensor:
+    """Whether an object lies at its place and the tool has gone away, shape (E,).
+
+    Args:
+        env: The environment.
+        robot_cfg: Robot and the body that carries the tool.
+        offset: Tool in the frame of that body [m].
+        place: Centre x and y of the place in the frame of the environment [m].
+        tolerance: Greatest distance of the object's centre along x and along y [m].
+        height: Greatest height of the object's centre [m].
+        clearance: Least height of the tool above the object's centre [m].
+        object_cfg: The object.
+    """
+    pos = env.scene[object_cfg.name].data.root_pos_w.torch
+    x, y, z = (pos - env.scene.env_origins).unbind(dim=1)
+    inside = ((x - place[0]).abs() < tolerance[0]) & ((y - place[1]).abs() < tolerance[1]) & (z < height)
+    return inside & (body_point_w(env, robot_cfg, offset)[:, 2] - pos[:, 2] > clearance)
 
 
 def dropped(env: ManagerBasedRLEnv, height: float, objects: Sequence[str] = ("object",)) -> torch.Tensor:

@@ -9,16 +9,8 @@ The peg's rounded tip stands in for the original's chamfers.
 
 import math
 
-from flow_rl_assets.furniture import (
-    FOOT_HEIGHT,
-    Frame,
-    Furniture,
-    Part,
-    feet,
-    perforated_plate,
-    screw,
-    square_peg,
-)
+from flow_rl_assets.furniture import Furniture, screw
+from flow_rl_assets.shapes import FOOT_HEIGHT, Frame, Part, feet, perforated_plate, square_peg
 
 PEG_RADIUS = 0.0115
 TOP_WIDTH, TOP_THICKNESS = 0.1625, 0.031

@@ -9,19 +9,8 @@ octagon of boxes around the hole.
 
 import math
 
-from flow_rl_assets.furniture import (
-    FOOT_HEIGHT,
-    Box,
-    Frame,
-    Furniture,
-    Joint,
-    Part,
-    feet,
-    peg,
-    perforated_plate,
-    screw,
-    square_peg,
-)
+from flow_rl_assets.furniture import Furniture, Joint, screw
+from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Frame, Part, feet, peg, perforated_plate, square_peg
 
 PEG_RADIUS = 0.0115
 TOP_RADIUS, TOP_THICKNESS, TOP_CORE = 0.075, 0.031, 0.07

@@ -1,0 +1,17 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Square, the analogue of Robomimic's task of this name.
+
+A Franka Panda takes a square nut by its handle and puts it over a square peg, with 3 mm to spare on each side.
+Randomised at each reset are where the nut lies, its yaw (all directions) and, slightly, the joints of the arm. The task
+is solved when the nut is on the lower half of the peg and the gripper has left it.
+"""
+
+from flow_rl_tasks.registration import register_task
+
+register_task(
+    "FlowRL-Square-Franka",
+    env_cfg=f"{__name__}.square_env_cfg:SquareEnvCfg",
+    expert=f"{__name__}.expert:SquareExpert",
+)
