@@ -10,7 +10,7 @@ from isaaclab.utils import configclass
 
 from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
-from flow_rl_assets.shapes import Box, Cylinder, Frame, Part, tray
+from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Cylinder, Frame, Part, feet, tray
 from flow_rl_tasks import mdp
 from flow_rl_tasks.tabletop_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
 from flow_rl_tasks.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
@@ -27,10 +27,14 @@ COMPARTMENT = (0.15, 0.13)
 PLACE = (TARGET[0] + 0.078, TARGET[1] + 0.068)
 """Centre of the can's compartment [m]."""
 
+REST = FLOOR + FOOT_HEIGHT + CAN_HEIGHT / 2
+"""Height of the centre of a can that stands in a bin [m]."""
+
 CAN = Part(
-    shapes=(Cylinder(CAN_RADIUS, CAN_HEIGHT),),
+    # On its flat end it would rattle on Newton.
+    shapes=(Cylinder(CAN_RADIUS, CAN_HEIGHT), *feet(0.018, 0.018, -CAN_HEIGHT / 2)),
     mass=0.12,
-    start=Frame((*SOURCE, FLOOR + CAN_HEIGHT / 2)),
+    start=Frame((*SOURCE, REST)),
     colour=(0.80, 0.10, 0.12),
 )
 
@@ -68,7 +72,7 @@ class CanTerminationsCfg(TabletopTerminationsCfg):
         offset=TCP_OFFSET,
         place=PLACE,
         tolerance=(COMPARTMENT[0] / 2, COMPARTMENT[1] / 2),
-        height=FLOOR + CAN_HEIGHT / 2 + 0.01,
+        height=REST + 0.01,
         clearance=0.06,
     )
 

@@ -11,7 +11,7 @@ import torch
 
 from flow_rl_tasks.pick_place import PickPlaceExpert
 
-from .can_env_cfg import CAN_HEIGHT, FLOOR, PLACE
+from .can_env_cfg import PLACE, REST
 
 
 class CanExpert(PickPlaceExpert):
@@ -21,7 +21,7 @@ class CanExpert(PickPlaceExpert):
 
     PLACE = PLACE
     CARRY_HEIGHT = 0.16
-    PLACE_HEIGHT = FLOOR + CAN_HEIGHT / 2
+    PLACE_HEIGHT = REST
 
     GRASP_HEIGHT = 0.02
     """Height of the grasp above the can's centre [m]."""
