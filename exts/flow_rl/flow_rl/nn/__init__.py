@@ -10,8 +10,11 @@ from .residual_mlp import ResidualMLP
 from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
 from .time_embedding import TimeEmbedding
 from .velocity import VelocityNet
+from .vision import CameraEncoder, CnnEncoder, VitEncoder, random_shift
 
 __all__ = [
+    "CameraEncoder",
+    "CnnEncoder",
     "DuelingEnsemble",
     "EnsembleMLP",
     "MinMaxNormalizer",
@@ -21,5 +24,7 @@ __all__ = [
     "ScoreCoefficientKind",
     "TimeEmbedding",
     "VelocityNet",
+    "VitEncoder",
     "WhiteningNormalizer",
+    "random_shift",
 ]
