@@ -88,28 +88,26 @@ def test_torchscript_twin(prediction, obs_scaling, tmp_path):
     twin.reset()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_onnx_twin(tmp_path):
-    """The exported graph, run by ONNX's own evaluator, agrees with the policy."""
+def run_onnx(twin, inputs: list[torch.Tensor], path) -> torch.Tensor:
+    """Output of the exported graph, run by ONNX's own evaluator."""
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 
+    names = {"input_names": twin.input_names, "output_names": twin.output_names}
+    torch.onnx.export(twin, twin.get_dummy_inputs(), path, opset_version=18, verbose=False, **names)
+    arrays = {name: tensor.numpy() for name, tensor in zip(twin.input_names, inputs, strict=True)}
+    (actions,) = ReferenceEvaluator(onnx.load(path)).run(None, arrays)
+    return torch.from_numpy(actions)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_twin(tmp_path):
+    """The exported graph agrees with the policy."""
     policy, obs, noise = make(prediction="residual", obs_scaling="whitening"), observe(1), torch.randn(1, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
-    twin = policy.as_onnx(verbose=False).eval()
-    torch.onnx.export(
-        twin,
-        twin.get_dummy_inputs(),
-        tmp_path / "policy.onnx",
-        opset_version=18,
-        input_names=twin.input_names,
-        output_names=twin.output_names,
-        verbose=False,
-    )
-    evaluator = ReferenceEvaluator(onnx.load(tmp_path / "policy.onnx"))
-    (actions,) = evaluator.run(None, {"obs": obs["policy"].numpy(), "noise": noise.numpy()})
+    actions = run_onnx(policy.as_onnx(verbose=False).eval(), [obs["policy"], noise], tmp_path / "policy.onnx")
     expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
-    torch.testing.assert_close(torch.from_numpy(actions), expected.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(actions, expected.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_rebuilding_from_settings():
@@ -146,3 +144,58 @@ def test_horizon_must_divide_the_action():
     """A chunk length that the environment's action cannot hold is named with the size it should divide."""
     with pytest.raises(ValueError, match=r"agent.actor.horizon = 5 .*a divisor of the environment's action size 28"):
         FlowPolicy(observe(), {"actor": ["policy"]}, "actor", 28, horizon=5)
+
+
+"""
+Cameras.
+"""
+
+IMAGES = {"front": [3, 16, 16], "wrist": [3, 8, 16]}
+
+
+@pytest.fixture(params=["vit", "cnn"])
+def vision_policy(request) -> FlowPolicy:
+    encoder = {"kind": request.param, "output_dim": 12, "width": 16, "channels": [8, 8]}
+    return make(image_shapes=IMAGES, encoder=encoder)
+
+
+@pytest.fixture
+def vision_obs() -> dict[str, torch.Tensor]:
+    images = {name: torch.randint(0, 256, (6, *shape), dtype=torch.uint8) for name, shape in IMAGES.items()}
+    return {"policy": torch.randn(6, OBS), **images}
+
+
+def test_images_join_the_latent_and_gradients_reach_their_encoders(vision_policy, vision_obs):
+    latent = vision_policy.get_latent(vision_obs)
+    assert latent.shape == (6, OBS + 24) and vision_policy.latent_dim == OBS + 24
+    torch.testing.assert_close(latent[:, :OBS], vision_policy.obs_normalizer(vision_obs["policy"]))
+    vision_policy.sample(latent, torch.zeros(6, H * A)).sum().backward()
+    assert all(weight.grad is not None for weight in vision_policy.encoder.parameters())
+    assert not torch.equal(vision_policy.encode(vision_obs, augment=True), latent)
+
+
+def test_vision_policies_come_back_from_their_settings(vision_policy, vision_obs):
+    again = FlowPolicy.from_settings(vision_policy.settings)
+    again.load_state_dict(vision_policy.state_dict())
+    assert again.settings == vision_policy.settings
+    assert torch.equal(again.get_latent(vision_obs), vision_policy.get_latent(vision_obs))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_vision_twins(vision_policy, vision_obs, tmp_path):
+    noise = torch.randn(6, H * A)
+    latent = vision_policy.get_latent(vision_obs)
+    expected = vision_policy.action_normalizer.inverse(vision_policy.sample(latent, noise))
+    vectors, *images = vision_obs.values()
+    scripted = torch.jit.script(vision_policy.as_jit())
+    torch.testing.assert_close(scripted(vectors, images, noise), expected)
+    twin = vision_policy.as_onnx()
+    torch.testing.assert_close(twin(vectors, *images, noise), expected)
+    assert twin.input_names == ["obs", "front", "wrist", "noise"]
+    actions = run_onnx(twin, [tensor[:1] for tensor in (vectors, *images, noise)], tmp_path / "policy.onnx")
+    torch.testing.assert_close(actions, expected[:1].detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_an_actor_of_images_only_is_refused():
+    with pytest.raises(ValueError, match="agent.obs_groups .*robot's own state"):
+        make(obs_groups={}, image_shapes=IMAGES)

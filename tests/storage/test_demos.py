@@ -213,7 +213,7 @@ def corrupt(path, kind):
         ("infinite obs", r"demo_0/obs\[0, 2\]=inf"),
         ("width", "demo_3 has action_dim=3, valid is 2"),
         ("length", "6 actions, 7 observations"),
-        ("image", "Images cannot be concatenated"),
+        ("image", "Images are bytes of shape"),
     ],
 )
 def test_damaged_file_is_one_clear_error_and_stays_as_it_is(demo_file, kind, words):
@@ -249,7 +249,44 @@ def test_chunk_rows_are_actions_in_time_order():
 
 def test_samples_pair_an_observation_with_its_chunk():
     obs, chunks = ChunkDataset(toy_demos(), horizon=2).sample(64, torch.Generator().manual_seed(0))
-    assert torch.equal(obs[:, 0], chunks[:, 0]) and len(obs.unique()) == 5
+    assert torch.equal(obs["policy"][:, 0], chunks[:, 0]) and len(obs["policy"].unique()) == 5
+
+
+@pytest.fixture
+def vision_file(tmp_path):
+    """Two episodes of a camera whose frames are as bright as their number."""
+    path, start = tmp_path / "vision.hdf5", 0
+    with DemoWriter(path) as writer:
+        for length in (3, 2):
+            numbers = np.arange(start, start + length)
+            frames = np.broadcast_to(numbers[:, None, None, None], (length, 3, 8, 8)).astype(np.uint8)
+            obs = {"policy": numbers[:, None].astype(np.float32), "front": frames}
+            writer.write(obs=obs, actions=np.zeros((length, 2)), rewards=np.zeros(length), dones=np.zeros(length))
+            start += length
+    return path
+
+
+def test_images_stay_bytes_beside_their_vectors(vision_file):
+    with h5py.File(vision_file) as file:
+        assert file["data/demo_0/obs/front"].compression == "lzf"
+    demos = load_demos(vision_file, obs_keys=("policy", "front"))
+    assert demos.images["front"].dtype == np.uint8 and demos.images["front"].shape == (5, 3, 8, 8)
+    assert demos.subset([1]).images["front"][:, 0, 0, 0].tolist() == [3, 4]
+    obs, _ = ChunkDataset(demos, horizon=2).sample(32)
+    assert obs["front"].dtype == torch.uint8
+    assert torch.equal(obs["front"][:, 1, 4, 4].float(), obs["policy"][:, 0])
+
+
+def test_state_demonstrations_are_no_vision_demonstrations(demo_file, vision_file):
+    with pytest.raises(DemoError, match="has no dataset 'obs/front'. Valid observation keys of this file"):
+        load_demos(demo_file, obs_keys=("policy", "front"))
+    with pytest.raises(DemoError, match="nothing but images in ..front.*vectors"):
+        load_demos(vision_file, obs_keys=("front",))
+    with h5py.File(vision_file, "a") as file:
+        del file["data/demo_1/obs/front"]
+        file["data/demo_1/obs/front"] = np.zeros((2, 3, 16, 16), np.uint8)
+    with pytest.raises(DemoError, match=r"demo_1 has images of shape \(3, 16, 16\)"):
+        load_demos(vision_file, obs_keys=("policy", "front"))
 
 
 def test_horizon_below_one_is_refused():

@@ -37,5 +37,5 @@ class BcRegularizer(nn.Module):
         latent = policy.get_latent(obs)
         noise = torch.randn(latent.shape[0], policy.output_dim, device=latent.device)
         with torch.no_grad():
-            anchor = self.base.sample(latent, noise)
+            anchor = self.base.sample(self.base.get_latent(obs), noise)
         return self.coef * (policy.sample(latent, noise) - anchor).square().mean()

@@ -61,7 +61,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         _check_settings(locals())
         self.score_coefficient = ScoreCoefficient(score_coef, score_coef_kind) if score_coef > 0 else None
         self.noise_predictor = NoisePredictor(
-            actor.output_dim, actor.obs_dim, actor.time_embedding_dim, noise_hidden_dims
+            actor.output_dim, actor.latent_dim, actor.time_embedding_dim, noise_hidden_dims
         )
         modules = {"noise_predictor": self.noise_predictor}
         if self.score_coefficient is not None:

@@ -12,6 +12,35 @@ from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
 
 @configclass
+class CameraEncoderCfg:
+    """Settings of :class:`flow_rl.nn.CameraEncoder`; each kind reads those that it knows."""
+
+    kind: Literal["vit", "cnn"] = "vit"
+    """Small vision transformer, or residual convolutional network."""
+
+    output_dim: int = 128
+    """Features of each camera."""
+
+    shift: int = 4
+    """Pixels by which pretraining shifts images at random; 0 for none."""
+
+    patch: int = 8
+    """Edge of the transformer's patches in pixels; it must divide the images' size."""
+
+    width: int = 128
+    """Width of the transformer."""
+
+    depth: int = 1
+    """Blocks of the transformer."""
+
+    num_heads: int = 4
+    """Heads of the transformer's attention."""
+
+    channels: list[int] = [32, 64, 64]
+    """Channels of the convolutional stages, each of which halves the image."""
+
+
+@configclass
 class FlowPolicyCfg(RslRlMLPModelCfg):
     """Settings of :class:`flow_rl.models.FlowPolicy`; pretraining and fine-tuning share them."""
 
@@ -53,3 +82,6 @@ class FlowPolicyCfg(RslRlMLPModelCfg):
 
     score_clip: float = 10.0
     """Bound on each coordinate of the score, where a learner adds one to the drift."""
+
+    encoder: CameraEncoderCfg = CameraEncoderCfg()
+    """How images are encoded, where the actor's observations have some."""

@@ -14,16 +14,19 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.flows import euler_states, score_drift, time_grid
-from flow_rl.nn import MinMaxNormalizer, VelocityNet, WhiteningNormalizer
+from flow_rl.nn import CameraEncoder, MinMaxNormalizer, VelocityNet, WhiteningNormalizer
 from flow_rl.utils.check import require, require_choice
 
 
 class FlowPolicy(nn.Module):
     """Chunks of actions by integrating a learned velocity field from noise, behind rsl_rl's model interface.
 
-    The state is the same for pretraining and for every learner: two normalisers and the velocity net. What a learner
-    adds to explore belongs to the learner. What it leaves in the deterministic flow are the coefficients of a score
-    drift, one per step, zero unless the learner is ScoRe-Flow.
+    Observation groups of vectors (O) are normalised, groups of images (C, H, W) are encoded; what both give is the
+    latent (L) that the velocity depends on.
+
+    The state is the same for pretraining and for every learner: two normalisers, the velocity net, and the encoders
+    where there are cameras. What a learner adds to explore belongs to the learner. What it leaves in the deterministic
+    flow are the coefficients of a score drift, one per step, zero unless the learner is ScoRe-Flow.
     """
 
     is_recurrent = False
@@ -46,6 +49,7 @@ class FlowPolicy(nn.Module):
         intermediate_clip: float | None = 1.0,
         obs_clip: float | None = 5.0,
         score_clip: float = 10.0,
+        encoder: dict | None = None,
         obs_normalization: bool = False,
         distribution_cfg: dict | None = None,
     ):
@@ -67,6 +71,7 @@ class FlowPolicy(nn.Module):
             intermediate_clip: Bound on the state after each integration step.
             obs_clip: Bound on normalised observations.
             score_clip: Bound on the score, where a learner adds one to the drift.
+            encoder: Settings of :class:`flow_rl.nn.CameraEncoder`, used where there are groups of images.
             obs_normalization: Not used; data ranges normalise a flow policy.
             distribution_cfg: Not used; a flow policy has no output distribution.
         """
@@ -103,7 +108,16 @@ class FlowPolicy(nn.Module):
         )
         resolve_nn_activation(activation)
         self.obs_groups = list(obs_groups[obs_set])
-        self.group_dims = {group: obs[group].shape[-1] for group in self.obs_groups}
+        shapes = {group: obs[group].shape[1:] for group in self.obs_groups}
+        self.group_dims = {group: shape[0] for group, shape in shapes.items() if len(shape) == 1}
+        self.image_shapes = {group: list(shape) for group, shape in shapes.items() if len(shape) == 3}
+        require(
+            len(self.group_dims) > 0 and len(self.group_dims) + len(self.image_shapes) == len(shapes),
+            "agent.obs_groups",
+            {group: tuple(shape) for group, shape in shapes.items()},
+            "groups of vectors (O) and of images (C, H, W), at least one of vectors",
+            "give the actor the robot's own state besides its cameras.",
+        )
         self.obs_dim = sum(self.group_dims.values())
         self.output_dim, self.horizon, self.action_dim = output_dim, horizon, output_dim // horizon
         self.num_flow_steps, self.hidden_dims, self.activation = num_flow_steps, list(hidden_dims), activation
@@ -114,7 +128,15 @@ class FlowPolicy(nn.Module):
         normalizer = MinMaxNormalizer if obs_scaling == "range" else WhiteningNormalizer
         self.obs_normalizer = normalizer(self.obs_dim, obs_clip)
         self.action_normalizer = MinMaxNormalizer(output_dim)
-        self.velocity = VelocityNet(output_dim, self.obs_dim, hidden_dims, activation, time_embedding_dim, prediction)
+        self.latent_dim = self.obs_dim
+        self.encoder, self.encoder_settings = None, None
+        if self.image_shapes:
+            self.encoder_settings = dict(encoder or {})
+            self.encoder = CameraEncoder(self.image_shapes, self.obs_dim, **self.encoder_settings)
+            self.latent_dim += self.encoder.output_dim
+        self.velocity = VelocityNet(
+            output_dim, self.latent_dim, hidden_dims, activation, time_embedding_dim, prediction
+        )
         # Not part of the state, whose shapes do not depend on K, but of the settings.
         self.register_buffer("score_coefs", torch.zeros(num_flow_steps), persistent=False)
         self.output_std = torch.zeros(1)
@@ -123,10 +145,11 @@ class FlowPolicy(nn.Module):
     @classmethod
     def from_settings(cls, settings: dict) -> FlowPolicy:
         """Policy from plain values as :attr:`settings` gives them; metadata beyond them is ignored."""
-        groups = settings["obs_groups"]
-        obs = TensorDict({name: torch.zeros(1, dim) for name, dim in groups.items()}, batch_size=[1])
+        groups = settings["obs_groups"] | settings.get("image_shapes", {})
+        shapes = {name: [shape] if isinstance(shape, int) else shape for name, shape in groups.items()}
+        obs = TensorDict({name: torch.zeros(1, *shape) for name, shape in shapes.items()}, batch_size=[1])
         names = ("horizon", "num_flow_steps", "hidden_dims", "activation", "time_embedding_dim", "prediction")
-        names += ("initial_noise", "obs_scaling", "intermediate_clip", "obs_clip", "score_clip")
+        names += ("initial_noise", "obs_scaling", "intermediate_clip", "obs_clip", "score_clip", "encoder")
         output_dim = settings["horizon"] * settings["action_dim"]
         chosen = {name: settings[name] for name in names if name in settings}
         policy = cls(obs, {"actor": list(groups)}, "actor", output_dim, **chosen)
@@ -145,6 +168,7 @@ class FlowPolicy(nn.Module):
         """Plain values from which :meth:`from_settings` builds this policy again, for checkpoints."""
         return {
             "obs_groups": dict(self.group_dims),
+            "image_shapes": dict(self.image_shapes),
             "obs_dim": self.obs_dim,
             "action_dim": self.action_dim,
             "horizon": self.horizon,
@@ -158,6 +182,7 @@ class FlowPolicy(nn.Module):
             "intermediate_clip": self.intermediate_clip,
             "obs_clip": self.obs_clip,
             "score_clip": self.score_clip,
+            "encoder": self.encoder_settings,
             "score_coefs": self.score_coefs.tolist(),
         }
 
@@ -170,11 +195,18 @@ class FlowPolicy(nn.Module):
         self.velocity.fit(self.action_normalizer(chunks))
 
     def get_latent(self, obs: TensorDict | dict, masks=None, hidden_state=None) -> torch.Tensor:
-        """Normalised observation, shape (B, O)."""
-        return self.obs_normalizer(torch.cat([obs[group] for group in self.obs_groups], dim=-1))
+        """What the velocity depends on, shape (..., L): normalised vectors and features of images."""
+        return self.encode(obs)
+
+    def encode(self, obs: TensorDict | dict, augment: bool = False) -> torch.Tensor:
+        """The same, of images shifted at random where `augment` says so."""
+        state = self.obs_normalizer(torch.cat([obs[group] for group in self.group_dims], dim=-1))
+        if self.encoder is None:
+            return state
+        return torch.cat([state, self.encoder(obs, state, augment)], dim=-1)
 
     def velocity_field(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-        """Velocity at states (..., H * A) and times (..., 1) given normalised observations (..., O)."""
+        """Velocity at states (..., H * A) and times (..., 1) given latents (..., L)."""
         return self.velocity(x, t, latent)
 
     def set_score_coefs(self, coefs: list[float] | torch.Tensor) -> None:
@@ -195,7 +227,7 @@ class FlowPolicy(nn.Module):
         """States x_0 .. x_K of the deterministic flow, shape (K + 1, B, H * A).
 
         Args:
-            latent: Normalised observation, shape (B, O).
+            latent: What :meth:`get_latent` gives, shape (B, L).
             noise: Initial state; by default as `initial_noise` says.
             num_steps: Number of Euler steps; by default K.
         """
@@ -225,12 +257,12 @@ class FlowPolicy(nn.Module):
         """The ranges come from the demonstrations and stay as they are."""
 
     def as_jit(self) -> FlowPolicyExport:
-        """Twin for TorchScript: (obs, noise) -> actions."""
-        return FlowPolicyExport(self)
+        """Twin for TorchScript: (obs, noise) -> actions, with a list of images between them if there are cameras."""
+        return VisionPolicyExport(self) if self.encoder else FlowPolicyExport(self)
 
     def as_onnx(self, verbose: bool = False) -> FlowPolicyExport:
-        """Twin for ONNX: (obs, noise) -> actions."""
-        return FlowPolicyExport(self)
+        """Twin for ONNX: (obs, noise) -> actions, with each camera's images between them."""
+        return VisionPolicyOnnx(self) if self.encoder else FlowPolicyExport(self)
 
 
 class FlowPolicyExport(nn.Module):
@@ -251,7 +283,10 @@ class FlowPolicyExport(nn.Module):
 
     def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A)."""
-        latent = self.obs_normalizer(obs)
+        return self.sample(self.obs_normalizer(obs), noise)
+
+    def sample(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Chunk in the environment's units from a latent (B, L) and noise (B, H * A)."""
         x = noise
         for i in range(self.num_flow_steps):
             t = torch.full_like(x[:, :1], i / self.num_flow_steps)
@@ -264,7 +299,7 @@ class FlowPolicyExport(nn.Module):
     def reset(self) -> None:
         """Nothing is carried from one decision to the next."""
 
-    def get_dummy_inputs(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def get_dummy_inputs(self) -> tuple[torch.Tensor, ...]:
         """Inputs of the right shapes for tracing."""
         return torch.zeros(1, self.obs_dim), torch.zeros(1, self.output_dim)
 
@@ -277,3 +312,42 @@ class FlowPolicyExport(nn.Module):
     def output_names(self) -> list[str]:
         """Names of the outputs."""
         return ["actions"]
+
+
+class VisionPolicyExport(FlowPolicyExport):
+    """The same for a policy with cameras."""
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__(policy)
+        self.encoders = nn.ModuleList(copy.deepcopy(encoder) for encoder in policy.encoder.encoders.values())
+
+    def forward(self, obs: torch.Tensor, images: list[torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
+        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
+        state = self.obs_normalizer(obs)
+        latent = [state]
+        for i, encoder in enumerate(self.encoders):
+            latent.append(encoder(images[i], state))
+        return self.sample(torch.cat(latent, dim=-1), noise)
+
+
+class VisionPolicyOnnx(VisionPolicyExport):
+    """The same with the images as inputs one by one, because ONNX has no lists."""
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__(policy)
+        self.image_shapes = policy.image_shapes
+
+    def forward(self, obs: torch.Tensor, *images_and_noise: torch.Tensor) -> torch.Tensor:
+        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
+        *images, noise = images_and_noise
+        return super().forward(obs, images, noise)
+
+    def get_dummy_inputs(self) -> tuple[torch.Tensor, ...]:
+        """Inputs of the right shapes for tracing."""
+        images = [torch.zeros(1, *shape, dtype=torch.uint8) for shape in self.image_shapes.values()]
+        return torch.zeros(1, self.obs_dim), *images, torch.zeros(1, self.output_dim)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return ["obs", *self.image_shapes, "noise"]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from flow_rl.utils.check import require, require_choice
 
@@ -58,6 +59,25 @@ class SpatialEmbedding(nn.Module):
         return (self.weight * self.project(torch.cat([channels, state], dim=-1))).sum(dim=1)
 
 
+class TransformerBlock(nn.Module):
+    """Self-attention and a perceptron, each after a layer normalisation and added to what came in."""
+
+    def __init__(self, width: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query_key_value, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, P, width) to the same shape."""
+        heads = self.query_key_value(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))  # (B, P, 3, N, D)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # (B, N, P, D)
+        attended = functional.scaled_dot_product_attention(query, key, value)
+        x = x + self.mix(attended.transpose(1, 2).flatten(-2))
+        return x + self.mlp(self.mlp_norm(x))
+
+
 class VitEncoder(nn.Module):
     """Small vision transformer with a spatial embedding, as ScoRe-Flow, RLDT and DPPO use it for pixels."""
 
@@ -96,12 +116,7 @@ class VitEncoder(nn.Module):
         num_patches = (size[0] // patch) * (size[1] // patch)
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
         self.position = nn.Parameter(0.02 * torch.randn(1, num_patches, width))
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                width, num_heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-            )
-            for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(TransformerBlock(width, num_heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.embedding = SpatialEmbedding(num_patches, width, state_dim, output_dim)
 
@@ -173,14 +188,19 @@ class CnnEncoder(nn.Module):
 class CameraEncoder(nn.Module):
     """One encoder for each camera, and their features side by side."""
 
-    def __init__(
+    def __init__(  # noqa: D417 (the others are those of the encoders)
         self,
         image_shapes: Mapping[str, tuple[int, int, int]],
         state_dim: int,
         *,
         kind: str = "vit",
+        output_dim: int = 128,
         shift: int = 4,
-        **settings: object,
+        patch: int = 8,
+        width: int = 128,
+        depth: int = 1,
+        num_heads: int = 4,
+        channels: tuple[int, ...] | list[int] = (32, 64, 64),
     ):
         """Build the encoders.
 
@@ -189,17 +209,19 @@ class CameraEncoder(nn.Module):
             state_dim: Size S of the state.
             kind: ``vit`` or ``cnn``.
             shift: Pixels by which images are shifted at random where augmentation is asked for.
-            settings: Further arguments of :class:`VitEncoder` or :class:`CnnEncoder`.
         """
         super().__init__()
         require_choice("agent.actor.encoder.kind", kind, ENCODERS)
-        encoder = VitEncoder if kind == "vit" else CnnEncoder
-        self.encoders = nn.ModuleDict(
-            {name: encoder(tuple(shape), state_dim, **settings) for name, shape in image_shapes.items()}
-        )
+
+        def build(shape: tuple[int, int, int]) -> nn.Module:
+            if kind == "vit":
+                return VitEncoder(shape, state_dim, output_dim, patch, width, depth, num_heads)
+            return CnnEncoder(shape, state_dim, output_dim, channels)
+
+        self.encoders = nn.ModuleDict({name: build(tuple(shape)) for name, shape in image_shapes.items()})
         require(shift >= 0, "agent.actor.encoder.shift", shift, "an integer >= 0", "use 4, the default.")
         self.shift = shift
-        self.output_dim = sum(encoder.embedding.weight.shape[-1] for encoder in self.encoders.values())
+        self.output_dim = output_dim * len(image_shapes)
 
     def forward(self, images: Mapping[str, torch.Tensor], state: torch.Tensor, augment: bool = False) -> torch.Tensor:
         """Features (..., output_dim) of each camera's images (..., C, H, W) and states (..., S)."""

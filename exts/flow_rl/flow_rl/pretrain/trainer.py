@@ -16,7 +16,7 @@ from flow_rl.flows import cosine
 from flow_rl.flows.times import TimeLaw, sample_times
 from flow_rl.models import FlowPolicy
 from flow_rl.objectives import flow_matching_loss
-from flow_rl.storage.demos import ChunkDataset, Demos
+from flow_rl.storage.demos import OBS_GROUP, ChunkDataset, Demos
 from flow_rl.utils.check import require, require_choice, require_device
 from flow_rl.utils.checkpoint import describe, save_checkpoint
 from flow_rl.utils.progress import progress_bar
@@ -24,10 +24,8 @@ from flow_rl.utils.progress import progress_bar
 if TYPE_CHECKING:
     from flow_rl.configs.pretrain import PretrainCfg
 
-OBS_GROUP = "policy"
-"""Observation group under which the policy meets the demonstrations' observations in the environment."""
-
-_VALIDATION_ROWS = 4096
+_VALIDATION_ROWS = {False: 4096, True: 512}
+"""Rows on which the held-out loss is measured, without and with images."""
 
 
 def pretrain(
@@ -65,7 +63,7 @@ def pretrain(
     with progress_bar(cfg.num_steps, "pretrain", "step", show=progress) as bar:
         for step in range(1, cfg.num_steps + 1):
             optimizer.param_groups[0]["lr"] = learning_rate(cfg, step)
-            loss = chunk_loss(policy, cfg, *data.sample(cfg.batch_size))
+            loss = chunk_loss(policy, cfg, *data.sample(cfg.batch_size), augment=True)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(policy.parameters(), max_grad_norm)
@@ -101,15 +99,21 @@ def check_settings(cfg: PretrainCfg) -> None:
 
 def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
     """Return a fresh policy whose normalisers know the demonstrations."""
-    data = {"obs_groups": {OBS_GROUP: demos.obs_dim}, "action_dim": demos.action_dim}
+    data = {
+        "obs_groups": {OBS_GROUP: demos.obs_dim},
+        "image_shapes": {name: list(frames.shape[1:]) for name, frames in demos.images.items()},
+        "action_dim": demos.action_dim,
+    }
     policy = FlowPolicy.from_settings(cfg.actor.to_dict() | data)
     policy.fit(torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
     return policy.to(cfg.device)
 
 
-def chunk_loss(policy: FlowPolicy, cfg: PretrainCfg, obs: torch.Tensor, chunks: torch.Tensor) -> torch.Tensor:
-    """Return the flow matching loss of observations (B, O) and chunks (B, H*A), with fresh noise and times."""
-    latent = policy.get_latent({OBS_GROUP: obs})
+def chunk_loss(
+    policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
+) -> torch.Tensor:
+    """Return the flow matching loss of observations by group and chunks (B, H*A), with fresh noise and times."""
+    latent = policy.encode(obs, augment)
     actions = policy.action_normalizer(chunks)
     times = sample_times(len(actions), cfg.time_law, device=actions.device)
     return flow_matching_loss(
@@ -120,10 +124,10 @@ def chunk_loss(policy: FlowPolicy, cfg: PretrainCfg, obs: torch.Tensor, chunks: 
 @torch.no_grad()
 def validation_loss(policy: FlowPolicy, cfg: PretrainCfg, dataset: ChunkDataset) -> float:
     """Return the loss on held-out episodes, with the same draws at every call and no effect on the training's draws."""
-    devices = [dataset.obs.device] if dataset.obs.is_cuda else []
+    devices = [dataset.chunks.device] if dataset.chunks.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
-        return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS)))
+        return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS[policy.encoder is not None])))
 
 
 def learning_rate(cfg: PretrainCfg, step: int) -> float:

@@ -7,7 +7,7 @@ The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their to
 
     data                     attrs: total (samples), env_args (JSON: task, versions, seed, quality, ...)
     data/demo_i              attrs: num_samples, success, seed, strategy
-    data/demo_i/obs/<group>  (T, O)
+    data/demo_i/obs/<group>  (T, O), or images (T, C, H, W) of bytes
     data/demo_i/actions      (T, A)   one row per control tick
     data/demo_i/rewards      (T,)
     data/demo_i/dones        (T,)
@@ -27,6 +27,9 @@ import torch
 
 FORMAT_VERSION = 1
 """Isaac Lab's data set format: 1 means quaternions are stored as xyzw."""
+
+OBS_GROUP = "policy"
+"""Observation group under which a policy meets the demonstrations' vectors in the environment."""
 
 _COLLECT = "./flow_rl.sh -p scripts/collect_demos.py --task <task> --num_demos 150 --output <file>"
 
@@ -95,7 +98,9 @@ class DemoWriter:
         # the episode is built aside and moved in one step: readers never see half of it
         episode = file.create_group("pending")
         for name, value in obs.items():
-            episode.create_dataset(f"obs/{name}", data=value)
+            # a picture resembles the one before, and lzf reads as fast as the disk
+            packed = {"compression": "lzf", "chunks": (1, *value.shape[1:])} if np.ndim(value) == 4 else {}
+            episode.create_dataset(f"obs/{name}", data=value, **packed)
         episode.create_dataset("actions", data=np.asarray(actions, dtype=np.float32))
         episode.create_dataset("rewards", data=np.asarray(rewards, dtype=np.float32))
         episode.create_dataset("dones", data=np.asarray(dones, dtype=np.uint8))
@@ -135,13 +140,15 @@ class Demos:
     """Episodes laid end to end."""
 
     obs: np.ndarray
-    """Observations, shape (N, O), N being the sum of all episode lengths."""
+    """Vectors of observations, shape (N, O), N being the sum of all episode lengths."""
     actions: np.ndarray
     """Actions per control tick, shape (N, A)."""
     lengths: np.ndarray
     """Number of samples of each episode, shape (M,)."""
     env_args: dict[str, Any] = field(default_factory=dict)
     """What the file says about its origin; empty if it says nothing."""
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+    """Images of each camera, bytes of shape (N, C, H, W)."""
 
     @property
     def num_demos(self) -> int:
@@ -162,7 +169,8 @@ class Demos:
         """Return the given episodes, in the given order."""
         starts = np.concatenate(([0], np.cumsum(self.lengths)))
         rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in episodes])
-        return Demos(self.obs[rows], self.actions[rows], self.lengths[list(episodes)], self.env_args)
+        images = {name: frames[rows] for name, frames in self.images.items()}
+        return Demos(self.obs[rows], self.actions[rows], self.lengths[list(episodes)], self.env_args, images)
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Demos, Demos | None]:
         """Return episodes to learn from and held-out ones; None where there is nothing to hold out.
@@ -194,7 +202,7 @@ def load_demos(
 
     Args:
         path: HDF5 file in the robomimic / Isaac Lab Mimic layout.
-        obs_keys: Datasets below ``obs``, concatenated in this order.
+        obs_keys: Datasets below ``obs``: vectors are concatenated in this order, images are kept by their names.
         only_successful: Whether episodes marked as failed are left out; episodes without a mark are kept.
         obs_dim: Required width of the concatenated observations, if known.
         action_dim: Required width of the actions, if known.
@@ -239,7 +247,7 @@ def _read(
         )
     episodes = [_read_episode(data[name], f"{path}:data/{name}", obs_keys) for name in names]
     widths = {"obs_dim": obs_dim or episodes[0][0].shape[1], "action_dim": action_dim or episodes[0][1].shape[1]}
-    for name, (obs, actions) in zip(names, episodes, strict=True):
+    for name, (obs, actions, images) in zip(names, episodes, strict=True):
         for (label, width), array in zip(widths.items(), (obs, actions), strict=True):
             if array.shape[1] != width:
                 raise DemoError(
@@ -247,28 +255,45 @@ def _read(
                     f"({'the width of ' + names[0] if None in (obs_dim, action_dim) else 'what the task needs'}). "
                     "Use demonstrations of one task and one observation list."
                 )
+        for camera, first in episodes[0][2].items():
+            if images[camera].shape[1:] != first.shape[1:]:
+                raise DemoError(
+                    f"{path}:data/{name} has images of shape {images[camera].shape[1:]} in obs/{camera}, {names[0]} of "
+                    f"{first.shape[1:]}. Use demonstrations of one camera size."
+                )
     return Demos(
-        obs=np.concatenate([obs for obs, _ in episodes]),
-        actions=np.concatenate([actions for _, actions in episodes]),
-        lengths=np.array([len(actions) for _, actions in episodes]),
+        obs=np.concatenate([obs for obs, _, _ in episodes]),
+        actions=np.concatenate([actions for _, actions, _ in episodes]),
+        lengths=np.array([len(actions) for _, actions, _ in episodes]),
         env_args=_read_env_args(data),
+        images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
     )
 
 
-def _read_episode(episode: h5py.Group, where: str, obs_keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return observations (T, O) and actions (T, A) of one episode after checking them."""
+def _read_episode(
+    episode: h5py.Group, where: str, obs_keys: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return vectors (T, O), actions (T, A) and images (T, C, H, W) of one episode after checking them."""
     if not isinstance(episode.get("actions"), h5py.Dataset):
         raise DemoError(
             f"{where} has no dataset 'actions' (found: {sorted(episode)}). The file is incomplete or of another "
             f"layout; collect it again: {_COLLECT}"
         )
     actions = _columns(episode["actions"], f"{where}/actions")
-    obs = np.concatenate(
-        [_columns(item, f"{item.file.filename}:{item.name}") for item in _obs_items(episode, where, obs_keys, actions)],
-        axis=1,
-    )
+    items = _obs_items(episode, where, obs_keys, actions)
+    images = {name: np.asarray(item) for name, item in items.items() if item.ndim == 4 and item.dtype == np.uint8}
+    vectors = [
+        _columns(item, f"{item.file.filename}:{item.name}") for name, item in items.items() if name not in images
+    ]
+    if not vectors:
+        raise DemoError(
+            f"{where} has nothing but images in {sorted(images)}. Valid: at least one dataset of vectors. Name the "
+            "robot's own state, too, with --obs_keys."
+        )
+    obs = np.concatenate(vectors, axis=1)
     num_samples = int(episode.attrs.get("num_samples", len(actions)))
-    if not len(actions) == len(obs) == num_samples or num_samples == 0:
+    lengths = {len(actions), len(obs), num_samples, *map(len, images.values())}
+    if lengths != {num_samples} or num_samples == 0:
         raise DemoError(
             f"{where} has {len(actions)} actions, {len(obs)} observations and num_samples={num_samples}; valid: equal "
             "and at least 1. The episode is incomplete, remove it or collect again."
@@ -281,14 +306,16 @@ def _read_episode(episode: h5py.Group, where: str, obs_keys: tuple[str, ...]) ->
                 f"{where}/{label}[{row}, {column}]={array[row, column]} is not finite ({int(bad.sum())} such values). "
                 "Valid: finite numbers. Remove the episode or collect again."
             )
-    return obs, actions
+    return obs, actions, images
 
 
-def _obs_items(episode: h5py.Group, where: str, obs_keys: tuple[str, ...], actions: np.ndarray) -> list[h5py.Dataset]:
-    """Return the observation datasets to concatenate; Isaac Lab's flat ``obs`` dataset counts as ``policy``."""
+def _obs_items(
+    episode: h5py.Group, where: str, obs_keys: tuple[str, ...], actions: np.ndarray
+) -> dict[str, h5py.Dataset]:
+    """Return the observation datasets by name; Isaac Lab's flat ``obs`` dataset counts as ``policy``."""
     obs = episode.get("obs")
     if isinstance(obs, h5py.Dataset) and obs_keys == ("policy",):
-        return [obs]
+        return {"policy": obs}
     available = sorted(obs) if isinstance(obs, h5py.Group) else []
     for key in obs_keys:
         if not isinstance(obs, h5py.Group) or not isinstance(obs.get(key), h5py.Dataset):
@@ -296,7 +323,7 @@ def _obs_items(episode: h5py.Group, where: str, obs_keys: tuple[str, ...], actio
                 f"{where} has no dataset 'obs/{key}'. Valid observation keys of this file: {available or 'none'}. "
                 "Name the ones to concatenate with --obs_keys key1 key2 ..."
             )
-    return [obs[key] for key in obs_keys]
+    return {key: obs[key] for key in obs_keys}
 
 
 def _columns(dataset: h5py.Dataset, where: str) -> np.ndarray:
@@ -304,7 +331,7 @@ def _columns(dataset: h5py.Dataset, where: str) -> np.ndarray:
     if dataset.ndim not in (1, 2) or dataset.dtype.kind not in "fiub":
         raise DemoError(
             f"{where} has shape {dataset.shape} and type {dataset.dtype}. Valid: numbers of shape (T, width). "
-            "Images cannot be concatenated; choose low-dimensional keys with --obs_keys."
+            "Images are bytes of shape (T, C, H, W). Choose other keys with --obs_keys."
         )
     return np.asarray(dataset, dtype=np.float32).reshape(len(dataset), -1)  # (T, width)
 
@@ -347,20 +374,23 @@ class ChunkDataset:
         rows = np.arange(len(demos.actions))[:, None] + np.arange(horizon)  # (N, H)
         rows = np.minimum(rows, ends[:, None] - 1)
         chunks = torch.from_numpy(demos.actions[rows].reshape(len(rows), -1))  # (N, H*A)
-        obs = torch.from_numpy(demos.obs)
-        home = self.device if _fits(obs.nbytes + chunks.nbytes, self.device) else torch.device("cpu")
-        self.obs = obs.to(home)
-        """Observations, shape (N, O)."""
+        obs = {OBS_GROUP: demos.obs, **demos.images}
+        num_bytes = chunks.nbytes + sum(array.nbytes for array in obs.values())
+        home = self.device if _fits(num_bytes, self.device) else torch.device("cpu")
+        self.obs = {name: torch.from_numpy(array).to(home) for name, array in obs.items()}
+        """Observations, shape (N, O), and images of each camera, bytes of shape (N, C, H, W)."""
         self.chunks = chunks.to(home)
         """Flattened action chunks, shape (N, H*A)."""
 
     def __len__(self) -> int:
-        return len(self.obs)
+        return len(self.chunks)
 
-    def sample(self, batch_size: int, generator: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a random batch of observations (B, O) and chunks (B, H*A), drawn with replacement."""
-        ids = torch.randint(len(self), (batch_size,), device=self.obs.device, generator=generator)
-        return self.obs[ids].to(self.device), self.chunks[ids].to(self.device)
+    def sample(
+        self, batch_size: int, generator: torch.Generator | None = None
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Return a random batch of observations by group and of chunks (B, H*A), drawn with replacement."""
+        ids = torch.randint(len(self), (batch_size,), device=self.chunks.device, generator=generator)
+        return {name: rows[ids].to(self.device) for name, rows in self.obs.items()}, self.chunks[ids].to(self.device)
 
 
 def _fits(num_bytes: int, device: torch.device) -> bool:

@@ -101,9 +101,10 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         policy_settings: The policy's :attr:`FlowPolicy.settings`.
         task: Id of the present task, for the message.
     """
-    found = {"obs_scaling": "range"} | checkpoint["flow_rl"]  # older ones do not say
-    task_keys = ("obs_dim", "action_dim", "horizon")
-    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction", "obs_scaling")
+    older = {"obs_scaling": "range", "image_shapes": {}, "encoder": None}  # older ones do not say
+    found = older | checkpoint["flow_rl"]
+    task_keys = ("obs_dim", "image_shapes", "action_dim", "horizon")
+    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction", "obs_scaling", "encoder")
     differ = [key for key in task_keys + net_keys if found[key] != policy_settings[key]]
     if not differ:
         return
@@ -114,7 +115,9 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
             f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
             f"one with ./flow_rl.sh -p scripts/pretrain.py --task {task or '<task>'}."
         )
-    overrides = " ".join(f"agent.actor.{key}={str(found[key]).replace(' ', '')}" for key in differ)
+    values = {key: found[key] for key in differ}
+    values |= {f"encoder.{key}": value for key, value in (values.pop("encoder", None) or {}).items()}
+    overrides = " ".join(f"agent.actor.{key}={str(value).replace(' ', '')}" for key, value in values.items())
     raise ValueError(
         f"checkpoint of another network: {listed} (checkpoint vs agent.actor). Build the network of the checkpoint by "
         f"adding to the command: {overrides}"

@@ -68,9 +68,13 @@ def checkpoint_policy(
         runner_cfg: Configuration of the checkpoint's learner, needed for stochastic sampling.
     """
     settings = checkpoint["flow_rl"]
-    widths = env.observation_manager.group_obs_dim
-    obs_dim = sum(widths[group][0] for group in settings["obs_groups"] if group in widths)
-    check_compatible(checkpoint, settings | {"obs_dim": obs_dim, "action_dim": action_dim}, task)
+    shapes = env.observation_manager.group_obs_dim
+    here = {
+        "obs_dim": sum(shapes[group][0] for group in settings["obs_groups"] if group in shapes),
+        "image_shapes": {name: list(shapes[name]) for name in settings.get("image_shapes", {}) if name in shapes},
+        "action_dim": action_dim,
+    }
+    check_compatible(checkpoint, settings | {"encoder": settings.get("encoder")} | here, task)
     if sampling == "stochastic":
         return _chain_policy(checkpoint, env, runner_cfg)
     return FunctionPolicy(
