@@ -13,7 +13,7 @@ def main() -> None:
     """Check the input, learn, write the checkpoint."""
     parser = launch.Parser(__doc__, simulator=False)
     parser.add_argument("--demos", type=Path, required=True, help="HDF5 file in the robomimic / Isaac Lab Mimic layout")
-    parser.add_argument("--obs_keys", nargs="+", default=["policy"], help="datasets below obs to concatenate")
+    parser.add_argument("--obs_keys", nargs="+", help="datasets below obs to learn from; by default the task's")
     parser.add_argument("--output", type=Path, help="checkpoint to write; in the folder of the logs by default")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
@@ -32,7 +32,7 @@ def main() -> None:
         from flow_rl.storage.demos import load_demos
 
         check_settings(cfg)
-        demos = load_demos(args.demos, obs_keys=args.obs_keys)
+        demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys)
         origin = demos.env_args.get("task")
         if origin not in (None, args.task):
             raise ValueError(

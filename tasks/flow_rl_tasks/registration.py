@@ -45,3 +45,18 @@ def register_task(
         disable_env_checker=True,
         kwargs={"env_cfg_entry_point": env_cfg, **kwargs},
     )
+
+
+def register_vision_task(task_id: str, **entry_points: str) -> None:
+    """Register the variant of a task that is seen through cameras, ``<task_id>-Vision``; see :func:`register_task`."""
+    agents = "flow_rl_tasks.vision:Vision{}"
+    register_task(
+        f"{task_id}-Vision",
+        agents={
+            "pretrain": agents.format("PretrainCfg"),
+            "score_flow": agents.format("ScoreFlowRunnerCfg"),
+            "reinflow": agents.format("ReinFlowRunnerCfg"),
+            "rldt": agents.format("RldtRunnerCfg"),
+        },
+        **entry_points,
+    )

@@ -51,7 +51,11 @@ class TabletopSceneCfg(InteractiveSceneCfg):
     )
 
     camera: CameraCfg | None = None
-    """Camera that looks at the scene from the front; see :meth:`ManipulationEnvCfg.set_camera`."""
+    """Camera for films; see :meth:`ManipulationEnvCfg.set_camera`."""
+
+    front: CameraCfg | None = None
+    wrist: CameraCfg | None = None
+    """Cameras that policies see with; see :class:`flow_rl_tasks.vision.VisionMixin`."""
 
 
 def pose_controller(use_relative_mode: bool, damping: float = 0.01) -> DifferentialIKControllerCfg:

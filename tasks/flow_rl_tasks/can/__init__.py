@@ -8,10 +8,15 @@ where the can stands and, slightly, the joints of the arm. The task is solved wh
 the gripper has left it.
 """
 
-from flow_rl_tasks.registration import register_task
+from flow_rl_tasks.registration import register_task, register_vision_task
 
 register_task(
     "FlowRL-Can-Franka",
     env_cfg=f"{__name__}.can_env_cfg:CanEnvCfg",
+    expert=f"{__name__}.expert:CanExpert",
+)
+register_vision_task(
+    "FlowRL-Can-Franka",
+    env_cfg=f"{__name__}.can_env_cfg:CanVisionEnvCfg",
     expert=f"{__name__}.expert:CanExpert",
 )

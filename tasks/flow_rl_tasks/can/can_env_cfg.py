@@ -14,6 +14,7 @@ from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Cylinder, Frame, Part, feet,
 from flow_rl_tasks import mdp
 from flow_rl_tasks.tabletop_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
 from flow_rl_tasks.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.vision import VisionMixin
 
 CAN_RADIUS, CAN_HEIGHT = 0.03, 0.1
 FLOOR = 0.006
@@ -85,3 +86,8 @@ class CanEnvCfg(PlacingEnvCfg):
     events: CanEventsCfg = CanEventsCfg()
     terminations: CanTerminationsCfg = CanTerminationsCfg()
     episode_length_s: float = 30.0
+
+
+@configclass
+class CanVisionEnvCfg(VisionMixin, CanEnvCfg):
+    """The same, seen through cameras."""

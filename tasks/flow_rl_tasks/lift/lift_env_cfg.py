@@ -14,6 +14,7 @@ from flow_rl_assets.franka import COLLISION_PROPS, GRIP_MATERIAL, SOLVER_ITERATI
 from flow_rl_tasks import mdp
 from flow_rl_tasks.tabletop_cfg import RobotEventsCfg, TabletopSceneCfg
 from flow_rl_tasks.tabletop_env_cfg import TabletopEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.vision import VisionMixin
 
 CUBE_SIZE = 0.05
 """Edge of the cube [m]."""
@@ -62,3 +63,8 @@ class LiftEnvCfg(TabletopEnvCfg):
     events: LiftEventsCfg = LiftEventsCfg()
     terminations: LiftTerminationsCfg = LiftTerminationsCfg()
     episode_length_s: float = 8.0
+
+
+@configclass
+class LiftVisionEnvCfg(VisionMixin, LiftEnvCfg):
+    """The same, seen through cameras."""

@@ -14,6 +14,7 @@ from flow_rl_assets.shapes import Box, Frame, Part, perforated_plate
 from flow_rl_tasks import mdp
 from flow_rl_tasks.tabletop_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
 from flow_rl_tasks.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.vision import VisionMixin
 
 PEG_WIDTH, PEG_HEIGHT = 0.032, 0.1
 PEG = (0.5, 0.15)
@@ -79,3 +80,8 @@ class SquareEnvCfg(PlacingEnvCfg):
     events: SquareEventsCfg = SquareEventsCfg()
     terminations: SquareTerminationsCfg = SquareTerminationsCfg()
     episode_length_s: float = 40.0
+
+
+@configclass
+class SquareVisionEnvCfg(VisionMixin, SquareEnvCfg):
+    """The same, seen through cameras."""

@@ -21,6 +21,9 @@ class PretrainCfg:
     actor: FlowPolicyCfg = FlowPolicyCfg()
     """The policy."""
 
+    obs_keys: list[str] = ["policy"]
+    """Observations of the demonstrations: vectors are concatenated, images are kept by their names."""
+
     seed: int = 0
     """Seed of initial weights, split and batches."""
 
