@@ -3,6 +3,7 @@
 
 """Pretraining learns distributions, not means, and leaves a checkpoint that says everything about the policy."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -148,3 +149,27 @@ def test_wandb_is_used_when_asked(two_modes, tmp_path, monkeypatch):
     while b"Pretrain/validation_loss" not in log.read_bytes():
         assert time.monotonic() < deadline, "wandb's own process writes on after the run has ended, but not for long"
         time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["vit", "cnn"])
+def test_a_seeing_policy_beats_a_blind_one(tmp_path, kind):
+    """The action is where a bright dot is; vectors say nothing about it."""
+    rng = np.random.default_rng(0)
+    place = rng.integers(0, 16, size=400)
+    images = np.zeros((400, 3, 16, 16), np.uint8)
+    images[np.arange(400), :, 8, place] = 255
+    actions = np.stack((place / 16.0, np.zeros(400)), axis=1).astype(np.float32)
+    demos = Demos(np.zeros((400, 3), np.float32), actions, np.full(400, 1), images={"front": images})
+    cfg = small_cfg(num_steps=250, batch_size=64, learning_rate=3e-3, validation_fraction=0.2, log_interval=250)
+    cfg.actor.encoder.kind, cfg.actor.encoder.patch, cfg.actor.encoder.shift = kind, 4, 0
+    cfg.actor.encoder.width = cfg.actor.encoder.output_dim = 32
+    cfg.actor.encoder.channels = [16, 16]
+    seeing, policy, checkpoint = run(cfg, demos, tmp_path)
+    blind, *_ = run(cfg, dataclasses.replace(demos, images={}), tmp_path)
+    assert seeing["validation_loss"] < 0.7 * blind["validation_loss"]
+    assert checkpoint["flow_rl"]["image_shapes"] == {"front": [3, 16, 16]}
+    torch.manual_seed(0)
+    with torch.no_grad():
+        chunk = policy({"policy": torch.zeros(400, 3), "front": torch.from_numpy(images)})
+    assert (chunk[:, 0] - torch.from_numpy(actions[:, 0])).abs().median() < 0.1
