@@ -88,6 +88,7 @@ class PickPlaceExpert(PoseExpert):
         count = self.num_envs
         self._speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)
         self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
+        self._place = torch.tensor(self.PLACE, device=self.device)
         self._grasp_pos = torch.zeros(count, 3, device=self.device)
         self._grasp_yaw = torch.zeros(count, device=self.device)
         self._place_yaw = torch.zeros(count, device=self.device)
@@ -146,8 +147,7 @@ class PickPlaceExpert(PoseExpert):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Pose of the tool that brings the held object where it shall be."""
         place = torch.zeros_like(pos)
-        place[:, 0], place[:, 1] = self.PLACE
-        place[:, :2] += self._place_aim
+        place[:, :2] = self._place + self._place_aim
         lowered = (pos[:, 2] - 0.02).clamp(min=self.PLACE_HEIGHT)
         place[:, 2] = torch.where(self.phase == CARRY, self.CARRY_HEIGHT, lowered)
         half = self._place_yaw / 2
@@ -177,8 +177,7 @@ class PickPlaceExpert(PoseExpert):
         raised = (tool_pos[:, 2] > self._leave_pos[:, 2] - 0.02) | (self.ticks > 12)
         self.enter((self.phase == LIFT) & raised, CARRY)
 
-        place = torch.tensor(self.PLACE, device=self.device) + self._place_aim
-        beside = (pos[:, :2] - place).norm(dim=1)
+        beside = (pos[:, :2] - self._place - self._place_aim).norm(dim=1)
         yaw = euler_xyz_from_quat(quat)[2]
         straight = wrap(yaw - self._place_yaw).abs() < 0.05
         ready = (beside < self.PLACE_ERROR) & straight & (pos[:, 2] > self.CARRY_HEIGHT - 0.02)

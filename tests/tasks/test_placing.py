@@ -3,14 +3,13 @@
 
 """The tasks in which an object is brought to its place, on both engines: beginnings, ends, experts."""
 
-import importlib
 import math
 
-import gymnasium as gym
 import pytest
 import torch
 
 from flow_rl_assets.shapes import Box
+from flow_rl_tasks.launch import entry_point
 from tests.tasks.episodes import first_episodes
 
 pytestmark = pytest.mark.sim
@@ -21,14 +20,8 @@ TASKS = {"FlowRL-Can-Franka": 300, "FlowRL-Square-Franka": 400}
 NUM_ENVS = 16
 
 
-def load(task: str, name: str):
-    importlib.import_module("flow_rl_tasks")
-    module, _, attribute = gym.spec(task).kwargs[f"{name}_entry_point"].partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
 def success_params(task: str) -> dict:
-    return load(task, "env_cfg")().terminations.success.params["term"].params
+    return entry_point(task, "env_cfg")().terminations.success.params["term"].params
 
 
 @pytest.fixture(scope="module", params=[(task, engine) for task in TASKS for engine in ENGINES], ids="-".join)
@@ -57,7 +50,7 @@ def put(env, positions: list[tuple[float, float, float]]) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_sizes_are_those_of_robomimic(task):
-    cfg = load(task, "env_cfg")()
+    cfg = entry_point(task, "env_cfg")()
     assert round(cfg.episode_length_s / cfg.sim.dt) == TASKS[task]
     assert cfg.actions.chunk.horizon == 4
 
@@ -93,7 +86,7 @@ def test_observations_are_named_in_robomimics_order(env):
 
 
 def test_objects_begin_within_their_range_and_differ(env):
-    events = load(env.task, "env_cfg")().events.reset_object.params["pose_range"]
+    events = entry_point(env.task, "env_cfg")().events.reset_object.params["pose_range"]
     poses = []
     for seed in (0, 1):
         env.reset(seed=seed)
@@ -155,7 +148,7 @@ def test_random_actions_break_nothing(env):
 
 
 def test_both_strategies_solve_the_task_and_differ(env, monkeypatch):
-    expert_type = load(env.task, "expert")
+    expert_type = entry_point(env.task, "expert")
     ways = []
     for strategy in range(2):
         monkeypatch.setattr(torch, "randint", lambda high, size, strategy=strategy, **_: torch.full(size, strategy))
@@ -169,7 +162,7 @@ def test_both_strategies_solve_the_task_and_differ(env, monkeypatch):
 
 
 def test_a_clumsy_expert_is_worse_and_reproducible(env):
-    expert_type = load(env.task, "expert")
+    expert_type = entry_point(env.task, "expert")
     fair = first_episodes(env, expert_type(env, quality=0.5, seed=1))
     clumsy = first_episodes(env, expert_type(env, quality=0.0, seed=1))
     assert clumsy.float().mean() < 0.9

@@ -3,25 +3,17 @@
 
 """Vision variants: what actor and critic see, cameras that move, pictures that follow the seed."""
 
-import importlib
-
-import gymnasium as gym
 import pytest
 import torch
 
 from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
+from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 
 TASKS = [f"FlowRL-{name}-Franka-Vision" for name in ("Lift", "Can", "Square")]
 NUM_ENVS = 4
-
-
-def load(task: str, name: str):
-    importlib.import_module("flow_rl_tasks")
-    module, _, attribute = gym.spec(task).kwargs[f"{name}_entry_point"].partition(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 @pytest.fixture(scope="module", params=[(TASKS[0], "newton_mjwarp"), (TASKS[1], "ovphysx")], ids="-".join)
@@ -33,15 +25,15 @@ def env(make_env, request):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_all_learners_see_what_the_task_shows(task):
-    cfg = load(task, "env_cfg")()
+    cfg = entry_point(task, "env_cfg")()
     groups = vars(cfg.observations)
     for learner in learners():
-        seen = load(task, f"{learner}_cfg")().obs_groups
+        seen = entry_point(task, f"{learner}_cfg")().obs_groups
         assert seen["actor"] == ["policy", "front", "wrist"]
         assert all(name in groups for names in seen.values() for name in names)
-    assert load(task, "pretrain_cfg")().obs_keys == ["policy", "front", "wrist"]
+    assert entry_point(task, "pretrain_cfg")().obs_keys == ["policy", "front", "wrist"]
     assert (cfg.scene.front.width, cfg.scene.wrist.height) == (96, 96)
-    state = load(task.removesuffix("-Vision"), "env_cfg")()
+    state = entry_point(task.removesuffix("-Vision"), "env_cfg")()
     assert state.scene.front is None and not hasattr(state.observations, "front")
     assert cfg.episode_length_s == state.episode_length_s
 

@@ -8,6 +8,7 @@ Images are channel-first, (B, C, H, W). Whole numbers are bytes, 0 to 255, and b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -41,16 +42,15 @@ def random_shift(images: torch.Tensor, padding: int) -> torch.Tensor:
 
 
 class SpatialEmbedding(nn.Module):
-    """Weights each feature by place and by what the robot feels, and sums over places (IBRL, arXiv 2311.02198).
+    """Reads each channel's map of places together with what the robot feels (IBRL, arXiv 2311.02198).
 
-    y_d = sum_p w_pd act(W [features of p, state])_d: unlike a mean it keeps where something is.
+    y = sum_d w_d * relu(norm(W [channel d at all places, state])): unlike a mean it keeps where something is.
     """
 
     def __init__(self, num_places: int, width: int, state_dim: int, output_dim: int):
         super().__init__()
         self.project = nn.Sequential(nn.Linear(num_places + state_dim, output_dim), nn.LayerNorm(output_dim), nn.ReLU())
-        self.weight = nn.Parameter(torch.zeros(1, width, output_dim))
-        nn.init.normal_(self.weight)
+        self.weight = nn.Parameter(torch.randn(1, width, output_dim))
 
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """Map features (B, P, D) and states (B, S) to (B, output_dim)."""
@@ -136,7 +136,7 @@ class ResidualBlock(nn.Module):
         layers = []
         for _ in range(2):
             # normalises each image by itself, so that batches may be split
-            norm = nn.GroupNorm(min(8, channels), channels)
+            norm = nn.GroupNorm(math.gcd(8, channels), channels)
             layers += [norm, nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 

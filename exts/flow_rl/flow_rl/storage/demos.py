@@ -98,7 +98,7 @@ class DemoWriter:
         # the episode is built aside and moved in one step: readers never see half of it
         episode = file.create_group("pending")
         for name, value in obs.items():
-            # a picture resembles the one before, and lzf reads as fast as the disk
+            # the plain areas of pictures pack well
             packed = {"compression": "lzf", "chunks": (1, *value.shape[1:])} if np.ndim(value) == 4 else {}
             episode.create_dataset(f"obs/{name}", data=value, **packed)
         episode.create_dataset("actions", data=np.asarray(actions, dtype=np.float32))
