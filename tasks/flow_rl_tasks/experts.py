@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from isaaclab.envs import ManagerBasedEnv
+from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKinematicsAction
 from isaaclab.utils.math import axis_angle_from_quat, quat_conjugate, quat_mul, quat_unique
 
 from flow_rl_tasks.mdp import Rot6dPoseAction
@@ -27,6 +28,9 @@ class PoseExpert(ABC):
 
     strategies: tuple[str, ...]
     """Names of the ways to solve the task; each episode follows one of them."""
+
+    GRIPPER_ACTIONS = 1
+    """Number of actions of the gripper, all of which open it at 1 and close it at -1."""
 
     ACTION_NOISE = 0.4
     """Standard deviation of arm actions at quality 0, in units of the largest action."""
@@ -48,7 +52,7 @@ class PoseExpert(ABC):
                 f"actions.chunk.horizon={self.chunk.cfg.horizon}, but an expert acts at every control tick:"
                 " call env_cfg.set_horizon(1) before making the environment."
             )
-        self.arm = self.chunk.terms[0]
+        self.arm = self.find_arm()
         cfg = self.arm.cfg
         self.is_relative = cfg.relative if isinstance(self.arm, Rot6dPoseAction) else cfg.controller.use_relative_mode
         """Whether the arm is commanded by changes of its pose."""
@@ -61,6 +65,10 @@ class PoseExpert(ABC):
         self.ticks = torch.zeros_like(self.strategy)
         """Control ticks since the phase began, shape (E,)."""
         self._pause = torch.zeros_like(self.strategy)
+
+    def find_arm(self) -> DifferentialInverseKinematicsAction:
+        """The term that leads the tool; environments that command joints need one of their own."""
+        return self.chunk.terms[0]
 
     @abstractmethod
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -87,7 +95,7 @@ class PoseExpert(ABC):
         action = self._pose_action(pos, quat)
         if self.imperfection > 0.0:
             action = self._spoil(action)
-        gripper = torch.where(is_open, 1.0, -1.0).unsqueeze(1)
+        gripper = torch.where(is_open, 1.0, -1.0).unsqueeze(1).expand(-1, self.GRIPPER_ACTIONS)
         return torch.cat((action.clamp(-1.0, 1.0), gripper), dim=1)  # (E, A)
 
     def tool_pose(self) -> tuple[torch.Tensor, torch.Tensor]:

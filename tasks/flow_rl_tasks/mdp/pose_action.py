@@ -61,7 +61,15 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         self._ik_controller.set_command(torch.cat((pos, quat), dim=1), tool_pos, tool_quat)
 
     def apply_actions(self) -> None:
-        """Set joint targets: inverse kinematics, and in its null space a pull towards the arm's initial posture."""
+        """Set joint targets."""
+        joint_pos = self._asset.data.joint_pos.torch[:, self._joint_ids]
+        self._asset.set_joint_position_target_index(target=joint_pos + self.joint_step(), joint_ids=self._joint_ids)
+
+    def joint_step(self) -> torch.Tensor:
+        """How far each joint shall move [rad], shape (E, 7).
+
+        Inverse kinematics, and in its null space a pull towards the arm's initial posture.
+        """
         tool_pos, tool_quat = self._compute_frame_pose()
         data = self._asset.data
         joint_pos = data.joint_pos.torch[:, self._joint_ids]
@@ -74,8 +82,7 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
         step = target - joint_pos + (pull - across @ seen).squeeze(2)
         target = joint_pos + step.clamp(-self.cfg.max_joint_step, self.cfg.max_joint_step)
         limits = data.soft_joint_pos_limits.torch[:, self._joint_ids]
-        target = target.clamp(limits[..., 0], limits[..., 1])
-        self._asset.set_joint_position_target_index(target=target, joint_ids=self._joint_ids)
+        return target.clamp(limits[..., 0], limits[..., 1]) - joint_pos
 
     def raw_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
         """Action that leads to a pose in the frame of the robot's base, shape (E, 9)."""

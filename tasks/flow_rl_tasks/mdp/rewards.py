@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,19 +25,29 @@ def term_reward(env: ManagerBasedRLEnv, term: str = "success") -> torch.Tensor:
     return env.termination_manager.get_term(term).float() / env.step_dt
 
 
+def joints_made(env: ManagerBasedRLEnv) -> torch.Tensor:
+    """Greatest number of joints of the furniture that have been made in the episode, shape (E,)."""
+    return env.assembly.most_made
+
+
 class newly_made(ManagerTermBase):
-    """Number of joints made for the first time in the episode since the last step, shape (E,).
+    """What has been made for the first time in the episode since the last step, shape (E,).
 
     A joint that comes apart and is made again earns nothing. Divided by the step's duration like :func:`term_reward`.
+
+    Params:
+        count: Function of the environment, how much has been made in the episode, shape (E,); joints by default.
     """
 
     def __init__(self, cfg: RewardTermCfg, env: ManagerBasedRLEnv):
         super().__init__(cfg, env)
         self._rewarded = torch.zeros(self.num_envs, dtype=torch.int32, device=self.device)
 
-    def __call__(self, env: ManagerBasedRLEnv) -> torch.Tensor:
+    def __call__(
+        self, env: ManagerBasedRLEnv, count: Callable[[ManagerBasedRLEnv], torch.Tensor] = joints_made
+    ) -> torch.Tensor:
         """Reward of this step, shape (E,)."""
-        most_made = env.assembly.most_made
+        most_made = count(env)
         reward = (most_made - self._rewarded).float() / env.step_dt
         self._rewarded.copy_(most_made)
         return reward

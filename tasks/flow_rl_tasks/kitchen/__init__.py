@@ -1,0 +1,19 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Kitchen, the analogue of Franka Kitchen: four of seven things to do at a counter, in any order.
+
+The things are a microwave's door, a kettle, two knobs, a light switch, a sliding and a hinged cabinet door. The three
+tasks differ in what the demonstrations show: ``Complete``, all four targets in order; ``Partial``, in some episodes the
+targets and in others other things; ``Mixed``, never all four targets in one episode. Randomised at each reset are the
+place of the kettle and, slightly, the joints of the arm.
+"""
+
+from flow_rl_tasks.registration import register_task
+
+for _name, _env_cfg in {"Complete": "KitchenEnvCfg", "Partial": "KitchenEnvCfg", "Mixed": "KitchenMixedEnvCfg"}.items():
+    register_task(
+        f"FlowRL-Kitchen-{_name}-Franka",
+        env_cfg=f"{__name__}.kitchen_env_cfg:{_env_cfg}",
+        expert=f"{__name__}.expert:{_name}Expert",
+    )

@@ -1,0 +1,209 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What is done in a kitchen, what is seen of it, and the clicks of knobs and switches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING
+from typing import TYPE_CHECKING
+
+import torch
+
+from isaaclab.managers import ActionTerm, ActionTermCfg, CommandTerm, CommandTermCfg, SceneEntityCfg
+from isaaclab.utils import configclass, index_fill_
+
+from flow_rl_tasks.mdp.observations import body_point_w, canonical_quat, finite
+
+from .kitchen import BACK_BURNER, ELEMENTS, KETTLE, KETTLE_CLEARANCE, KETTLE_GRIP, KETTLE_TOLERANCE, SUBTASKS
+
+if TYPE_CHECKING:
+    from isaaclab.envs import ManagerBasedEnv, ManagerBasedRLEnv
+
+UPRIGHT = 0.95
+"""Least cosine of the kettle's tilt."""
+
+ON_COUNTER = 0.02
+"""Greatest height of the kettle's bottom above the counter [m]."""
+
+
+class SubTasks(CommandTerm):
+    """The goal, and which sub-tasks have been done in the episode; each counts from the first control tick it was done.
+
+    Logs ``Metrics/<name>/solved``, the number of target sub-tasks done (K), and ``Metrics/<name>/<sub-task>`` for all
+    sub-tasks of the kitchen, means over the episodes that end.
+    """
+
+    cfg: SubTasksCfg
+
+    def __init__(self, cfg: SubTasksCfg, env: ManagerBasedRLEnv):
+        """Check the targets, and put goal and thresholds onto the device."""
+        super().__init__(cfg, env)
+        unknown = [name for name in cfg.targets if name not in SUBTASKS]
+        if unknown or not cfg.targets or len(set(cfg.targets)) < len(cfg.targets):
+            raise ValueError(
+                f"commands.subtasks.targets={list(cfg.targets)} are not different sub-tasks of the kitchen. Valid:"
+                f" one or more of {', '.join(SUBTASKS)}."
+            )
+        cfg.robot_cfg.resolve(env.scene)
+        self.kitchen, self.kettle = env.scene["kitchen"], env.scene["kettle"]
+        # engines order joints as they like
+        self.joint_ids = self.kitchen.find_joints(list(ELEMENTS), preserve_order=True)[0]
+        self._threshold = torch.tensor([element.threshold for element in ELEMENTS.values()], device=self.device)
+        self._back = torch.tensor(BACK_BURNER, device=self.device)
+        self._targets = torch.tensor([SUBTASKS.index(name) for name in cfg.targets], device=self.device)
+        place = (*BACK_BURNER, 0.0) if "kettle" in cfg.targets else KETTLE.start.pos
+        positions = [element.goal * (name in cfg.targets) for name, element in ELEMENTS.items()]
+        goal = torch.tensor((*place, 0.0, 0.0, 0.0, 1.0, *positions), device=self.device)
+        self._goal = goal.expand(self.num_envs, -1)
+        self.done = torch.zeros(self.num_envs, len(SUBTASKS), dtype=torch.bool, device=self.device)
+        """Whether each sub-task has been done in the episode, in the order of ``SUBTASKS``, shape (E, 7)."""
+        self._update_metrics()
+
+    @property
+    def command(self) -> torch.Tensor:
+        """Where kettle and elements shall be, those that are no targets where they begin, shape (E, 13)."""
+        return self._goal
+
+    @property
+    def solved(self) -> torch.Tensor:
+        """Number of target sub-tasks done in the episode (K), shape (E,)."""
+        return self.done[:, self._targets].sum(dim=1, dtype=torch.int32)
+
+    def now(self) -> torch.Tensor:
+        """Whether each sub-task is done at this moment, shape (E, 7)."""
+        position = self.kitchen.data.joint_pos.torch[:, self.joint_ids]
+        beyond = position * self._threshold.sign() >= self._threshold.abs()  # (E, 6)
+        return torch.cat((self._kettle_stands().unsqueeze(1), beyond), dim=1)
+
+    def look(self) -> torch.Tensor:
+        """Remember what is done at this moment; whether all targets have been done by now, shape (E,)."""
+        self.done |= self.now()
+        return self.done[:, self._targets].all(dim=1)
+
+    def reset(self, env_ids: Sequence[int] | slice | None = None) -> dict[str, torch.Tensor]:
+        """Begin new episodes, and log the old ones."""
+        self._update_metrics()
+        index_fill_(self.done, env_ids, False)
+        return super().reset(env_ids)
+
+    def _kettle_stands(self) -> torch.Tensor:
+        """Whether the kettle stands on the back burner and the gripper has left it, shape (E,)."""
+        data = self.kettle.data
+        pos = data.root_pos_w.torch - self._env.scene.env_origins
+        x, y, _, _ = data.root_quat_w.torch.unbind(dim=1)
+        upright = 1.0 - 2.0 * (x.square() + y.square()) > UPRIGHT
+        near = (pos[:, :2] - self._back).norm(dim=1) < KETTLE_TOLERANCE
+        grip = data.root_pos_w.torch.clone()
+        grip[:, 2] += KETTLE_GRIP
+        tool = body_point_w(self._env, self.cfg.robot_cfg, self.cfg.offset)
+        return near & upright & (pos[:, 2] < ON_COUNTER) & ((tool - grip).norm(dim=1) > KETTLE_CLEARANCE)
+
+    def _update_metrics(self) -> None:
+        self.metrics = {"solved": self.solved.float()}
+        self.metrics |= {name: self.done[:, index].float() for index, name in enumerate(SUBTASKS)}
+
+    def _resample_command(self, env_ids: Sequence[int] | slice) -> None:
+        """The goal stays."""
+
+    def _update_command(self) -> None:
+        """The goal stays."""
+
+
+@configclass
+class SubTasksCfg(CommandTermCfg):
+    """Sub-tasks to do, and the tool that has to leave the kettle."""
+
+    class_type: type[CommandTerm] = SubTasks
+
+    resampling_time_range: tuple[float, float] = (1.0e9, 1.0e9)  # never
+
+    targets: tuple[str, ...] = MISSING
+    """Sub-tasks to do, in any order, of :data:`flow_rl_tasks.kitchen.kitchen.SUBTASKS`."""
+
+    robot_cfg: SceneEntityCfg = MISSING
+    """Robot and the body that carries the tool."""
+
+    offset: tuple[float, float, float] = MISSING
+    """Tool in the frame of that body [m]."""
+
+
+def subtasks(env: ManagerBasedEnv) -> SubTasks:
+    """The record of sub-tasks of an environment."""
+    return env.command_manager.get_term("subtasks")
+
+
+def solved(env: ManagerBasedEnv) -> torch.Tensor:
+    """Number of target sub-tasks done in the episode (K), shape (E,)."""
+    return subtasks(env).solved
+
+
+def all_done(env: ManagerBasedEnv) -> torch.Tensor:
+    """Whether all target sub-tasks have been done in the episode, shape (E,)."""
+    return subtasks(env).look()
+
+
+def elements(env: ManagerBasedEnv) -> torch.Tensor:
+    """Joint positions of the elements [rad or m], shape (E, 6)."""
+    return finite(env.scene["kitchen"].data.joint_pos.torch[:, subtasks(env).joint_ids])
+
+
+def kettle(env: ManagerBasedEnv) -> torch.Tensor:
+    """Pose of the kettle in the frame of the environment: position [m], orientation (x, y, z, w), shape (E, 7)."""
+    data = env.scene["kettle"].data
+    pos = data.root_pos_w.torch - env.scene.env_origins
+    return finite(torch.cat((pos, canonical_quat(data.root_quat_w.torch, 3)), dim=1))
+
+
+class Detents(ActionTerm):
+    """Draws joints to the nearest of their detents; takes no actions itself."""
+
+    cfg: DetentsCfg
+
+    def __init__(self, cfg: DetentsCfg, env: ManagerBasedEnv):
+        """Find the joints that click."""
+        super().__init__(cfg, env)
+        self._raw_actions = torch.zeros(self.num_envs, 0, device=self.device)
+        self._detents = [
+            (self._asset.find_joints([name])[0], torch.tensor(element.link.detents, device=self.device))
+            for name, element in ELEMENTS.items()
+            if element.link.detents
+        ]
+        self._joint_ids = [joint for joints, _ in self._detents for joint in joints]
+
+    @property
+    def action_dim(self) -> int:
+        """No action, 0."""
+        return 0
+
+    @property
+    def raw_actions(self) -> torch.Tensor:
+        """Nothing, shape (E, 0)."""
+        return self._raw_actions
+
+    @property
+    def processed_actions(self) -> torch.Tensor:
+        """Nothing, shape (E, 0)."""
+        return self._raw_actions
+
+    def process_actions(self, actions: torch.Tensor) -> None:
+        """Take nothing, shape (E, 0)."""
+
+    def apply_actions(self) -> None:
+        """Draw the joints to where they click next."""
+        position = self._asset.data.joint_pos.torch
+        targets = [
+            detents[(position[:, joints] - detents).abs().argmin(dim=1)].unsqueeze(1)
+            for joints, detents in self._detents
+        ]
+        self._asset.set_joint_position_target_index(target=torch.cat(targets, dim=1), joint_ids=self._joint_ids)
+
+
+@configclass
+class DetentsCfg(ActionTermCfg):
+    """Detents of the kitchen's knobs and switches."""
+
+    class_type: type[ActionTerm] = Detents
+
+    asset_name: str = MISSING
