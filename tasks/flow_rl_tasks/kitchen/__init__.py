@@ -16,4 +16,10 @@ for _name, _env_cfg in {"Complete": "KitchenEnvCfg", "Partial": "KitchenEnvCfg",
         f"FlowRL-Kitchen-{_name}-Franka",
         env_cfg=f"{__name__}.kitchen_env_cfg:{_env_cfg}",
         expert=f"{__name__}.expert:{_name}Expert",
+        agents={
+            "pretrain": f"{__name__}.agents:KitchenPretrainCfg",
+            "score_flow": f"{__name__}.agents:KitchenScoreFlowRunnerCfg",
+            "reinflow": f"{__name__}.agents:KitchenReinFlowRunnerCfg",
+            "rldt": f"{__name__}.agents:KitchenRldtRunnerCfg",
+        },
     )

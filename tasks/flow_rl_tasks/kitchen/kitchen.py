@@ -99,7 +99,7 @@ ELEMENTS: dict[str, Element] = {
         link=Link(
             joint="hinge",
             axis="Y",
-            pos=(0.50, -0.36, 0.105),
+            pos=(0.50, -0.36, 0.085),
             limits=(0.0, 0.75),
             shapes=(Box((0.016, 0.016, 0.11), (0.0, 0.0, 0.055)),),
             mass=0.05,
@@ -192,6 +192,6 @@ COUNTER: dict[str, tuple[tuple[Shape, ...], Vector, Vector]] = {
         WOOD,
         (0.745, 0.07, 0.195),
     ),
-    "switch_box": ((Box((0.06, 0.05, 0.10), (0.0, 0.0, 0.05)),), STEEL, (0.50, -0.36, 0.0)),
+    "switch_box": ((Box((0.06, 0.05, 0.08), (0.0, 0.0, 0.04)),), STEEL, (0.50, -0.36, 0.0)),
 }
 """What stands still."""
