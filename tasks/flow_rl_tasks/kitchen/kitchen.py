@@ -9,6 +9,7 @@ x points away from the robot, y to its left, and the counter is at z = 0. All ha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from flow_rl_assets.mechanism import Link
 from flow_rl_assets.shapes import Box, Capsule, Cylinder, Frame, Part, Shape, Vector, feet
@@ -22,18 +23,43 @@ KETTLE_GRIP = 0.14
 """Height of the middle of the kettle's handle above its bottom [m]."""
 
 
-def _handle(x: float, y: float, bottom: float, top: float, back: float) -> tuple[Shape, ...]:
-    """Upright round bar, held ``back`` [m] away from a door by two struts."""
-    length = top - bottom
-    strut = (back, 0.012, 0.012)
+DOOR_HANDLE = 0.05
+"""How far the handle of a door is in front of it [m]."""
+
+
+def _handle(y: float, bottom: float, top: float) -> tuple[Shape, ...]:
+    """Upright round bar, held in front of a door by two struts."""
+    length, strut = top - bottom, (DOOR_HANDLE + 0.005, 0.012, 0.012)
     return (
-        Capsule(0.009, length, (x, y, (bottom + top) / 2)),
-        *(Box(strut, (x + back / 2, y, z)) for z in (bottom + 0.012, bottom + length / 3)),
+        Capsule(0.009, length, (-DOOR_HANDLE, y, (bottom + top) / 2)),
+        *(Box(strut, ((0.005 - DOOR_HANDLE) / 2, y, z)) for z in (bottom + 0.012, bottom + length / 3)),
+    )
+
+
+def _cabinet_door(
+    joint: Literal["hinge", "slide"],
+    axis: Literal["Y", "Z"],
+    pos: Vector,
+    limits: tuple[float, float],
+    handle_y: float,
+    drag: tuple[float, float],
+) -> Link:
+    """Door of a cabinet, to the left of its origin, with a handle; ``drag`` is friction and damping of its joint."""
+    return Link(
+        joint=joint,
+        axis=axis,
+        pos=pos,
+        limits=limits,
+        shapes=(Box((0.02, 0.26, 0.16), (0.01, 0.13, 0.08)), *_handle(handle_y, 0.03, 0.20)),
+        mass=0.5,
+        colour=WOOD,
+        friction=drag[0],
+        damping=drag[1],
     )
 
 
 def _knob(x: float) -> Link:
-    """Knob of a burner: a bar on a stem, which clicks at 0, one half and one eighth of a turn to the right."""
+    """Knob of a burner: a bar on a stem, which clicks at 0, at an eighth and at a quarter of a turn to the right."""
     shapes = (Cylinder(0.024, 0.03, (0.0, 0.0, 0.015)), Box((0.06, 0.016, 0.05), (0.0, 0.0, 0.055)))
     return Link(
         joint="hinge",
@@ -82,7 +108,7 @@ ELEMENTS: dict[str, Element] = {
             axis="Z",
             pos=(0.46, 0.52, 0.0),
             limits=(-1.2, 0.0),
-            shapes=(Box((0.02, 0.26, 0.2), (0.01, -0.13, 0.11)), *_handle(-0.05, -0.24, 0.05, 0.27, back=0.055)),
+            shapes=(Box((0.02, 0.26, 0.2), (0.01, -0.13, 0.11)), *_handle(-0.24, 0.05, 0.27)),
             mass=0.8,
             colour=DARK,
             friction=0.1,
@@ -90,7 +116,7 @@ ELEMENTS: dict[str, Element] = {
         ),
         goal=-0.8,
         threshold=-0.65,
-        handle=(-0.05, -0.24, 0.24),
+        handle=(-DOOR_HANDLE, -0.24, 0.24),
         turn=0.5,
     ),
     "bottom_burner": Element(_knob(0.36), goal=-0.8, threshold=-0.6, handle=(0.0, 0.0, 0.06), turn=1.0),
@@ -114,36 +140,16 @@ ELEMENTS: dict[str, Element] = {
         handle=(0.0, 0.0, 0.09),
     ),
     "slide_cabinet": Element(
-        link=Link(
-            joint="slide",
-            axis="Y",
-            pos=(0.72, -0.02, 0.20),
-            limits=(0.0, 0.26),
-            shapes=(Box((0.02, 0.26, 0.16), (0.01, 0.13, 0.08)), *_handle(-0.05, 0.03, 0.03, 0.20, back=0.055)),
-            mass=0.5,
-            colour=WOOD,
-            friction=0.5,
-            damping=5.0,
-        ),
+        _cabinet_door("slide", "Y", pos=(0.72, -0.02, 0.20), limits=(0.0, 0.26), handle_y=0.03, drag=(0.5, 5.0)),
         goal=0.22,
         threshold=0.18,
-        handle=(-0.05, 0.03, 0.165),
+        handle=(-DOOR_HANDLE, 0.03, 0.165),
     ),
     "hinge_cabinet": Element(
-        link=Link(
-            joint="hinge",
-            axis="Z",
-            pos=(0.72, -0.36, 0.20),
-            limits=(0.0, 1.5),
-            shapes=(Box((0.02, 0.26, 0.16), (0.01, 0.13, 0.08)), *_handle(-0.05, 0.23, 0.03, 0.20, back=0.055)),
-            mass=0.5,
-            colour=WOOD,
-            friction=0.05,
-            damping=0.3,
-        ),
+        _cabinet_door("hinge", "Z", pos=(0.72, -0.36, 0.20), limits=(0.0, 1.5), handle_y=0.23, drag=(0.05, 0.3)),
         goal=1.1,
         threshold=0.9,
-        handle=(-0.05, 0.23, 0.165),
+        handle=(-DOOR_HANDLE, 0.23, 0.165),
         turn=0.6,
     ),
 }
