@@ -37,7 +37,8 @@ class PoseExpert(ABC):
     PAUSE_PROBABILITY = 0.1
     """Chance per control tick to start a pause, at quality 0."""
 
-    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
+    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0, arm: int = 0):
+        """Create the expert; ``arm`` is the place of its arm among the terms of the chunk."""
         if not 0.0 <= quality <= 1.0:
             raise ValueError(f"quality={quality} is not in [0, 1]; 1 is the perfect expert.")
         self.env = env.unwrapped
@@ -48,7 +49,7 @@ class PoseExpert(ABC):
                 f"actions.chunk.horizon={self.chunk.cfg.horizon}, but an expert acts at every control tick:"
                 " call env_cfg.set_horizon(1) before making the environment."
             )
-        self.arm = self.chunk.terms[0]
+        self.arm = self.chunk.terms[arm]
         cfg = self.arm.cfg
         self.is_relative = cfg.relative if isinstance(self.arm, Rot6dPoseAction) else cfg.controller.use_relative_mode
         """Whether the arm is commanded by changes of its pose."""
@@ -82,7 +83,7 @@ class PoseExpert(ABC):
         self._pause[env_ids] = 0
 
     def act(self) -> torch.Tensor:
-        """Actions for one control tick, shape (E, A)."""
+        """Actions of the arm and its gripper for one control tick, shape (E, A)."""
         pos, quat, is_open = self.targets()
         action = self._pose_action(pos, quat)
         if self.imperfection > 0.0:
