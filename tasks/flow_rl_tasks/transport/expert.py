@@ -22,6 +22,7 @@ from flow_rl_tasks.pick_place import CARRY, CLOSE, DESCEND, HOVER, LIFT, LOWER, 
 from .transport_env_cfg import (
     ASIDE,
     BASE_2,
+    HEAD_SIZE,
     LID_HANDLE,
     REACH,
     START,
@@ -35,6 +36,9 @@ HANDOVER = (BASE_2 / 2, 0.0, 0.25)
 
 GRIP = 0.065
 """How far from the middle of its handle each gripper holds the tool [m]."""
+
+TOOL_PLACE = (REACH - HEAD_SIZE[0] / 2, -ASIDE)
+"""Where the second arm leaves the tool, in the frame of its base [m]; with its head the tool is then amid its bin."""
 
 
 @dataclass
@@ -194,7 +198,7 @@ class Receiver(TransportArm):
 
     JOBS = (
         Job("trash", place=(REACH, ASIDE), place_height=TRASH_REST, symmetry=math.pi / 2),
-        Job("tool", place=(REACH, -ASIDE), place_height=TOOL_REST, carry_height=HANDOVER[2], grip=GRIP),
+        Job("tool", TOOL_PLACE, place_height=TOOL_REST, carry_height=HANDOVER[2], grip=GRIP),
     )
 
     PATIENCE = 30

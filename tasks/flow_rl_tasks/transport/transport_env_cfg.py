@@ -90,7 +90,7 @@ LID = Part(
     ),
     mass=0.2,
     start=Frame((*START, BIN_SIZE[2] + LID_HANDLE)),
-    colour=(0.35, 0.45, 0.60),
+    colour=(0.62, 0.50, 0.66),
 )
 """A lid; its frame is in the middle of the bar by which it is taken."""
 
@@ -266,7 +266,7 @@ class TransportEnvCfg(TabletopEnvCfg):
 
     def set_camera(self, width: int = 320, height: int = 240) -> None:
         """Add a camera, ``env.scene["camera"]``, that sees both robots from the side."""
-        self.scene.camera = front_camera(width, height, (0.6, -1.5, 1.05), (0.6, 0.0, 0.15))
+        self.scene.camera = front_camera(width, height, (0.6, -1.4, 1.0), (0.6, 0.0, 0.15))
 
 
 @configclass
