@@ -17,9 +17,9 @@ SEEN = ["policy", "front", "wrist", "wrist_2"]
 
 @configclass
 class TransportRunner:
-    """Comes before a learner's configuration: an episode takes up to 100 decisions."""
+    """Comes before a learner's configuration: the expert takes 20 decisions, the clumsy more, and at most 100."""
 
-    num_steps_per_env: int = 100
+    num_steps_per_env: int = 50
     actor: FlowPolicyCfg = POLICY
 
 

@@ -79,9 +79,6 @@ class TransportArm(PickPlaceExpert):
     GRASP_ERROR = 0.01
     SLIP_PROBABILITY = 0.005
 
-    other: TransportArm
-    """The other arm's expert."""
-
     def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0, arm: int = 0):
         super().__init__(env, quality, seed, arm)
 
@@ -162,6 +159,8 @@ class Giver(TransportArm):
         Job("tool", place=HANDOVER[:2], place_height=0.0, carry_height=HANDOVER[2], grip=-GRIP),
     )
 
+    other: Receiver
+
     LID_AWAY = 0.27
     """Distance of the lid from the bin at which it no longer covers it [m]."""
 
@@ -200,6 +199,8 @@ class Receiver(TransportArm):
         Job("trash", place=(REACH, ASIDE), place_height=TRASH_REST, symmetry=math.pi / 2),
         Job("tool", TOOL_PLACE, place_height=TOOL_REST, carry_height=HANDOVER[2], grip=GRIP),
     )
+
+    other: Giver
 
     PATIENCE = 30
     """Control ticks for which the closed gripper waits until it is given the tool."""
