@@ -160,6 +160,7 @@ class Giver(TransportArm):
     )
 
     other: Receiver
+    """Expert of the other arm."""
 
     LID_AWAY = 0.27
     """Distance of the lid from the bin at which it no longer covers it [m]."""
@@ -201,6 +202,7 @@ class Receiver(TransportArm):
     )
 
     other: Giver
+    """Expert of the other arm."""
 
     PATIENCE = 30
     """Control ticks for which the closed gripper waits until it is given the tool."""

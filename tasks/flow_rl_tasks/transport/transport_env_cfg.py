@@ -8,10 +8,9 @@ What has a ``_2`` at the end of its name is the second robot's.
 
 import math
 
-import isaaclab.envs.mdp as base_mdp
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
-from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
+from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
 from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sensors import CameraCfg
 from isaaclab.sim import SimulationCfg
@@ -26,7 +25,7 @@ from flow_rl_tasks import mdp
 from flow_rl_tasks.cameras import front_camera
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.tabletop_cfg import ARM, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import (
     ARM_ABSOLUTE,
     ARM_RELATIVE,
@@ -41,6 +40,7 @@ from flow_rl_tasks.vision import VisionMixin
 HAND_2 = replace(HAND, name="robot_2")
 FINGERS_2 = replace(FINGERS, name="robot_2")
 OBJECTS = ("tool", "trash", "lid")
+TOOL_CFG, TRASH_CFG, LID_CFG = (SceneEntityCfg(name) for name in OBJECTS)
 
 BASE_2 = 1.2
 """Distance between the robots' bases, which face each other [m]."""
@@ -150,9 +150,6 @@ def _observe(func, **params) -> ObservationTermCfg:
     return ObservationTermCfg(func=func, params=params)
 
 
-TOOL_CFG, TRASH_CFG, LID_CFG = (SceneEntityCfg(name) for name in OBJECTS)
-
-
 @configclass
 class TransportObservationsCfg:
     """Observations of the environment."""
@@ -192,28 +189,16 @@ class TransportObservationsCfg:
 class TransportEventsCfg(RobotEventsCfg):
     """Randomisation at resets."""
 
-    reset_arm_2 = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={
-            "asset_cfg": SceneEntityCfg("robot_2", joint_names=ARM_JOINTS),
-            "position_range": (-0.03, 0.03),
-            "velocity_range": (0.0, 0.0),
-        },
-    )
-    reset_gripper_2 = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={"asset_cfg": FINGERS_2, "position_range": (0.0, 0.0), "velocity_range": (0.0, 0.0)},
-    )
+    reset_arm_2 = scatter_joints(replace(ARM, name="robot_2"), 0.03)
+    reset_gripper_2 = scatter_joints(FINGERS_2, 0.0)
     reset_tool = scatter(x=0.015, y=0.02, yaw=0.2, name="tool")
     reset_trash = scatter(x=0.06, y=0.04, yaw=math.pi / 4, name="trash")
     reset_lid = scatter(x=0.008, y=0.01, yaw=0.04, name="lid")
 
 
-def _left_at(name: str, robot_cfg: SceneEntityCfg, place: dict) -> DoneTerm:
+def _left_at(object_cfg: SceneEntityCfg, robot_cfg: SceneEntityCfg, place: dict) -> DoneTerm:
     """Condition that an object lies at its place and a robot's gripper has left it."""
-    params = {"robot_cfg": robot_cfg, "offset": TCP_OFFSET, "object_cfg": SceneEntityCfg(name), "clearance": 0.05}
+    params = {"robot_cfg": robot_cfg, "offset": TCP_OFFSET, "object_cfg": object_cfg, "clearance": 0.05}
     return DoneTerm(func=mdp.placed, params=params | place)
 
 
@@ -224,8 +209,8 @@ class TransportTerminationsCfg(TabletopTerminationsCfg):
     success = success(
         mdp.all_of,
         terms=[
-            _left_at(name, robot_cfg, place)
-            for name, place in (("tool", TOOL_IN_GOAL), ("trash", TRASH_IN_BIN))
+            _left_at(object_cfg, robot_cfg, place)
+            for object_cfg, place in ((TOOL_CFG, TOOL_IN_GOAL), (TRASH_CFG, TRASH_IN_BIN))
             for robot_cfg in (HAND, HAND_2)
         ],
     )
