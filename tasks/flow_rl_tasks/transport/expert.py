@@ -24,6 +24,7 @@ from .transport_env_cfg import (
     BASE_2,
     HEAD_SIZE,
     LID_HANDLE,
+    LID_PLACE,
     REACH,
     START,
     TOOL_REST,
@@ -155,8 +156,8 @@ class Giver(TransportArm):
     """Puts the lid aside, takes the tool out of its bin, and holds it out until the other arm has it."""
 
     JOBS = (
-        Job("lid", place=(REACH, ASIDE), place_height=LID_HANDLE),
-        Job("tool", place=HANDOVER[:2], place_height=0.0, carry_height=HANDOVER[2], grip=-GRIP),
+        Job("lid", LID_PLACE, place_height=LID_HANDLE),
+        Job("tool", HANDOVER[:2], place_height=0.0, carry_height=HANDOVER[2], grip=-GRIP),
     )
 
     other: Receiver
@@ -197,7 +198,7 @@ class Receiver(TransportArm):
     """Throws the trash away, takes the tool that the other arm holds out, and puts it into its bin."""
 
     JOBS = (
-        Job("trash", place=(REACH, ASIDE), place_height=TRASH_REST, symmetry=math.pi / 2),
+        Job("trash", (REACH, ASIDE), place_height=TRASH_REST, symmetry=math.pi / 2),
         Job("tool", TOOL_PLACE, place_height=TOOL_REST, carry_height=HANDOVER[2], grip=GRIP),
     )
 
