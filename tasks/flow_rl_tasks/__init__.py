@@ -6,4 +6,4 @@
 Each folder registers its task when it is imported, from strings only: no simulator is loaded.
 """
 
-from . import can, kitchen, lamp, lift, one_leg, round_table, square  # noqa: F401
+from . import can, kitchen, lamp, lift, one_leg, round_table, square, transport  # noqa: F401

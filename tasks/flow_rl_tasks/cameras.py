@@ -18,7 +18,8 @@ from isaaclab_tasks.utils.presets import MultiBackendRendererCfg
 
 Vector = tuple[float, float, float]
 
-HAND_PATH = "{ENV_REGEX_NS}/Robot/Geometry/" + "/".join(f"panda_link{i}" for i in range(9)) + "/panda_hand"
+HAND_PATH = "Geometry/" + "/".join(f"panda_link{i}" for i in range(9)) + "/panda_hand"
+"""Prim of a robot's hand, below the robot's."""
 
 
 def camera_cfg(
@@ -44,11 +45,21 @@ def front_camera(
     return camera_cfg("{ENV_REGEX_NS}/Camera", width, height, eye, target)
 
 
-def policy_cameras(size: int, eye: Vector, target: Vector) -> dict[str, CameraCfg]:
-    """Cameras of each environment that policies see with, ``front`` and ``wrist``, of square images."""
-    front = camera_cfg("{ENV_REGEX_NS}/FrontCamera", size, size, eye, target)
-    # the hand's z axis points to what it grasps
-    wrist = camera_cfg(f"{HAND_PATH}/wrist_camera", size, size, (0.08, 0.0, 0.01), (0.0, 0.0, 0.14), focal_length=12.0)
-    moving = {"update_latest_camera_pose": True}  # or the picture is that of the first pose for ever
+def policy_cameras(size: int, eye: Vector, target: Vector, wrists: dict[str, str]) -> dict[str, CameraCfg]:
+    """Cameras of each environment that policies see with, of square images: ``front``, and those of the wrists.
+
+    Args:
+        size: Edge of the images [pixels].
+        eye: Where the front camera is [m].
+        target: Where it looks [m].
+        wrists: Names of the wrist cameras, and of the prims of the robots that carry them.
+    """
     renderer = {"renderer_cfg": MultiBackendRendererCfg()}
-    return {"front": replace(front, **renderer), "wrist": replace(wrist, **renderer, **moving)}
+    moving = {"update_latest_camera_pose": True}  # or the picture is that of the first pose for ever
+    cameras = {"front": replace(camera_cfg("{ENV_REGEX_NS}/FrontCamera", size, size, eye, target), **renderer)}
+    for name, robot in wrists.items():
+        path = f"{{ENV_REGEX_NS}}/{robot}/{HAND_PATH}/wrist_camera"
+        # the hand's z axis points to what it grasps
+        wrist = camera_cfg(path, size, size, (0.08, 0.0, 0.01), (0.0, 0.0, 0.14), focal_length=12.0)
+        cameras[name] = replace(wrist, **renderer, **moving)
+    return cameras

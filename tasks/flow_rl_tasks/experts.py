@@ -41,7 +41,8 @@ class PoseExpert(ABC):
     PAUSE_PROBABILITY = 0.1
     """Chance per control tick to start a pause, at quality 0."""
 
-    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
+    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0, arm: int = 0):
+        """Create the expert; ``arm`` is the place of its arm among the terms of the chunk."""
         if not 0.0 <= quality <= 1.0:
             raise ValueError(f"quality={quality} is not in [0, 1]; 1 is the perfect expert.")
         self.env = env.unwrapped
@@ -52,7 +53,7 @@ class PoseExpert(ABC):
                 f"actions.chunk.horizon={self.chunk.cfg.horizon}, but an expert acts at every control tick:"
                 " call env_cfg.set_horizon(1) before making the environment."
             )
-        self.arm = self.find_arm()
+        self.arm = self.find_arm(arm)
         cfg = self.arm.cfg
         self.is_relative = cfg.relative if isinstance(self.arm, Rot6dPoseAction) else cfg.controller.use_relative_mode
         """Whether the arm is commanded by changes of its pose."""
@@ -66,9 +67,9 @@ class PoseExpert(ABC):
         """Control ticks since the phase began, shape (E,)."""
         self._pause = torch.zeros_like(self.strategy)
 
-    def find_arm(self) -> DifferentialInverseKinematicsAction:
-        """The term that leads the tool; environments that command joints need one of their own."""
-        return self.chunk.terms[0]
+    def find_arm(self, index: int) -> DifferentialInverseKinematicsAction:
+        """The term that leads the tool; experts of environments that command joints need one of their own."""
+        return self.chunk.terms[index]
 
     @abstractmethod
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -90,7 +91,7 @@ class PoseExpert(ABC):
         self._pause[env_ids] = 0
 
     def act(self) -> torch.Tensor:
-        """Actions for one control tick, shape (E, A)."""
+        """Actions of the arm and its gripper for one control tick, shape (E, A)."""
         pos, quat, is_open = self.targets()
         action = self._pose_action(pos, quat)
         if self.imperfection > 0.0:

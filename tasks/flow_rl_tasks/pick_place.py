@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 
@@ -82,13 +83,11 @@ class PickPlaceExpert(PoseExpert):
     SLIP_PROBABILITY = 0.03
     """Chance per control tick of carrying to open the gripper, at quality 0."""
 
-    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
-        super().__init__(env, quality, seed)
-        self.object = self.env.scene["object"]
+    def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0, arm: int = 0):
+        super().__init__(env, quality, seed, arm)
         count = self.num_envs
         self._speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)
         self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
-        self._place = torch.tensor(self.PLACE, device=self.device)
         self._grasp_pos = torch.zeros(count, 3, device=self.device)
         self._grasp_yaw = torch.zeros(count, device=self.device)
         self._place_yaw = torch.zeros(count, device=self.device)
@@ -107,6 +106,19 @@ class PickPlaceExpert(PoseExpert):
             Position of the tool (E, 3), its yaw (E,), and the yaw with which the object is placed (E,).
         """
 
+    def look(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pose of the object in the frame of the robot's base, here the environment's, shapes (E, 3) and (E, 4)."""
+        data = self.env.scene["object"].data
+        return data.root_pos_w.torch - self.env.scene.env_origins, data.root_quat_w.torch
+
+    def goal(self) -> tuple[torch.Tensor, torch.Tensor | float, torch.Tensor | float]:
+        """Where the object is brought, x and y (2,) or (E, 2), and the heights of carrying and letting go [m]."""
+        return self._place, self.CARRY_HEIGHT, self.PLACE_HEIGHT
+
+    @cached_property
+    def _place(self) -> torch.Tensor:
+        return torch.tensor(self.PLACE, device=self.device)
+
     def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
         """Start new episodes: draw their strategies and errors."""
         super().reset(env_ids)
@@ -119,8 +131,7 @@ class PickPlaceExpert(PoseExpert):
     def targets(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Advance the phases and return the wanted pose of the tool and whether the gripper is open."""
         tool_pos, tool_quat = self.tool_pose()
-        pos = self.object.data.root_pos_w.torch - self.env.scene.env_origins
-        quat = self.object.data.root_quat_w.torch
+        pos, quat = self.look()
         grasp_pos, grasp_yaw, place_yaw = self.grasp(pos, euler_xyz_from_quat(quat)[2])
         hovers = self.phase == HOVER
         self._grasp_pos = torch.where(hovers.unsqueeze(1), grasp_pos + self._grasp_aim, self._grasp_pos)
@@ -146,10 +157,11 @@ class PickPlaceExpert(PoseExpert):
         self, tool_pos: torch.Tensor, tool_quat: torch.Tensor, pos: torch.Tensor, quat: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Pose of the tool that brings the held object where it shall be."""
+        goal, carry_height, place_height = self.goal()
         place = torch.zeros_like(pos)
-        place[:, :2] = self._place + self._place_aim
-        lowered = (pos[:, 2] - 0.02).clamp(min=self.PLACE_HEIGHT)
-        place[:, 2] = torch.where(self.phase == CARRY, self.CARRY_HEIGHT, lowered)
+        place[:, :2] = goal + self._place_aim
+        lowered = (pos[:, 2] - 0.02).clamp(min=place_height)
+        place[:, 2] = torch.where(self.phase == CARRY, carry_height, lowered)
         half = self._place_yaw / 2
         zero = torch.zeros_like(half)
         upright = torch.stack((zero, zero, half.sin(), half.cos()), dim=1)
@@ -165,6 +177,7 @@ class PickPlaceExpert(PoseExpert):
         grasp_pos: torch.Tensor,
     ) -> None:
         """Let each environment go on to its next phase."""
+        goal, carry_height, place_height = self.goal()
         self.ticks += 1
         turned = quat_error_magnitude(tool_quat, self.pointing_down(self._grasp_yaw)) < 0.1
         above = (tool_pos - self._grasp_pos - self.HOVER_HEIGHT * self._up).norm(dim=1) < 0.02
@@ -172,21 +185,21 @@ class PickPlaceExpert(PoseExpert):
         arrived = ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006) | (self.ticks > 12)
         self.enter((self.phase == DESCEND) & arrived, CLOSE)
         closed = (self.phase == CLOSE) & (self.ticks > self.CLOSE_TICKS)
-        self._leave(closed, tool_pos, self.CARRY_HEIGHT - pos[:, 2])
+        self._leave(closed, tool_pos, carry_height - pos[:, 2])
         self.enter(closed, LIFT)
         raised = (tool_pos[:, 2] > self._leave_pos[:, 2] - 0.02) | (self.ticks > 12)
         self.enter((self.phase == LIFT) & raised, CARRY)
 
-        beside = (pos[:, :2] - self._place - self._place_aim).norm(dim=1)
+        beside = (pos[:, :2] - goal - self._place_aim).norm(dim=1)
         yaw = euler_xyz_from_quat(quat)[2]
         straight = wrap(yaw - self._place_yaw).abs() < 0.05
-        ready = (beside < self.PLACE_ERROR) & straight & (pos[:, 2] > self.CARRY_HEIGHT - 0.02)
+        ready = (beside < self.PLACE_ERROR) & straight & (pos[:, 2] > carry_height - 0.02)
         self.enter((self.phase == CARRY) & (ready | (self.ticks > 40)), LOWER)
         lowers = self.phase == LOWER
         sinks = lowers & (pos[:, 2] < self._deepest - 5e-4)
         self._deepest = torch.where(sinks, pos[:, 2], torch.where(lowers, self._deepest, math.inf))
         self._stalled = torch.where(lowers & ~sinks, self._stalled + 1, 0)
-        down = lowers & (pos[:, 2] < self.PLACE_HEIGHT + 0.003)
+        down = lowers & (pos[:, 2] < place_height + 0.003)
         self._leave(down, tool_pos, 0.0)
         self.enter(down, RELEASE)
         blocked = lowers & ~down & (self._stalled > self.BLOCKED_TICKS)

@@ -18,6 +18,7 @@ from flow_rl_assets.franka import COLLISION_PROPS, FRANKA_CFG, GRIP_MATERIAL, HA
 HAND = SceneEntityCfg("robot", body_names=HAND_BODY)
 FINGERS = SceneEntityCfg("robot", joint_names="panda_finger_joint[12]")
 ARM_JOINTS = "panda_joint[1-7]"
+ARM = SceneEntityCfg("robot", joint_names=ARM_JOINTS)
 
 
 @configclass
@@ -74,21 +75,18 @@ GRIPPER = BinaryJointPositionActionCfg(
 """Opens the gripper for actions of 0 or more, and closes it."""
 
 
+def scatter_joints(asset_cfg: SceneEntityCfg, position: float) -> EventTermCfg:
+    """Event that puts joints at rest within +-``position`` [rad or m] of their initial positions."""
+    return EventTermCfg(
+        func=base_mdp.reset_joints_by_offset,
+        mode="reset",
+        params={"asset_cfg": asset_cfg, "position_range": (-position, position), "velocity_range": (0.0, 0.0)},
+    )
+
+
 @configclass
 class RobotEventsCfg:
     """Randomisation of the robot at resets."""
 
-    reset_arm = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={
-            "asset_cfg": SceneEntityCfg("robot", joint_names=ARM_JOINTS),
-            "position_range": (-0.03, 0.03),
-            "velocity_range": (0.0, 0.0),
-        },
-    )
-    reset_gripper = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={"asset_cfg": FINGERS, "position_range": (0.0, 0.0), "velocity_range": (0.0, 0.0)},
-    )
+    reset_arm = scatter_joints(ARM, 0.03)
+    reset_gripper = scatter_joints(FINGERS, 0.0)

@@ -98,13 +98,13 @@ class PlacingObservationsCfg(TabletopObservationsCfg):
     policy: PolicyCfg = PolicyCfg()
 
 
-def scatter(x: float, y: float, yaw: float) -> EventTermCfg:
-    """Event that puts the object at rest near its initial pose, within +-``x``, +-``y`` [m] and +-``yaw`` [rad]."""
+def scatter(x: float, y: float, yaw: float, name: str = "object") -> EventTermCfg:
+    """Event that puts an object at rest near its initial pose, within +-``x``, +-``y`` [m] and +-``yaw`` [rad]."""
     return EventTermCfg(
         func=base_mdp.reset_root_state_uniform,
         mode="reset",
         params={
-            "asset_cfg": SceneEntityCfg("object"),
+            "asset_cfg": SceneEntityCfg(name),
             "pose_range": {"x": (-x, x), "y": (-y, y), "yaw": (-yaw, yaw)},
             "velocity_range": {},
         },

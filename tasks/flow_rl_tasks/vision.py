@@ -18,15 +18,15 @@ from .cameras import policy_cameras
 
 CAMERAS = ("front", "wrist")
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width")
-"""Terms of a policy's observations that a real robot knows of itself."""
+"""Terms of a policy's observations that a real robot knows of itself; those of a second one end in ``_2``."""
 
 
 @configclass
 class VisionMixin:
     """Comes before a task's configuration: the actor sees cameras and feels itself, the critic sees the state.
 
-    Observation groups: ``policy`` (proprioception), ``front`` and ``wrist`` (bytes, channels first), and ``state``,
-    which is what the policy of the state variant sees.
+    Observation groups: ``policy`` (proprioception), ``front`` and those of :attr:`wrists` (bytes, channels first), and
+    ``state``, which is what the policy of the state variant sees.
     """
 
     image_size: int = 96
@@ -38,10 +38,13 @@ class VisionMixin:
     front_target: tuple[float, float, float] = (0.45, 0.0, 0.08)
     """Where the front camera looks [m]."""
 
+    wrists: dict[str, str] = {"wrist": "Robot"}
+    """Names of the wrist cameras, and of the prims of the robots that carry them."""
+
     def __post_init__(self):
         """Add the cameras, and leave the actor what it can feel."""
         super().__post_init__()
-        for name, camera in policy_cameras(self.image_size, self.front_eye, self.front_target).items():
+        for name, camera in policy_cameras(self.image_size, self.front_eye, self.front_target, self.wrists).items():
             setattr(self.scene, name, camera)
             params = {"sensor_cfg": SceneEntityCfg(name), "normalize": False, "channel_first": True}
             group = ObservationGroupCfg()
@@ -49,7 +52,7 @@ class VisionMixin:
             setattr(self.observations, name, group)
         self.observations.state = copy.deepcopy(self.observations.policy)
         for name, term in list(vars(self.observations.policy).items()):
-            if isinstance(term, ObservationTermCfg) and name not in PROPRIOCEPTION:
+            if isinstance(term, ObservationTermCfg) and name.removesuffix("_2") not in PROPRIOCEPTION:
                 setattr(self.observations.policy, name, None)
 
 

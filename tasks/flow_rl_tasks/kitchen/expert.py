@@ -17,7 +17,7 @@ from isaaclab.utils.math import euler_xyz_from_quat, quat_apply, quat_from_angle
 from flow_rl_assets.mechanism import AXES
 from flow_rl_tasks.experts import PoseExpert
 from flow_rl_tasks.furniture.furniture_env_cfg import ARM_ABSOLUTE
-from flow_rl_tasks.mdp import step_towards
+from flow_rl_tasks.mdp import Rot6dPoseAction, step_towards
 
 from .kitchen import BACK_BURNER, ELEMENTS, KETTLE_GRIP, SUBTASKS
 from .mdp import SubTasks
@@ -115,7 +115,7 @@ class KitchenExpert(PoseExpert):
         self._yaw = torch.zeros(count, device=device)
         self.reset()
 
-    def find_arm(self):
+    def find_arm(self, index: int) -> Rot6dPoseAction:
         """Kinematics of the arm, whose joints this environment commands directly."""
         cfg = replace(ARM_ABSOLUTE, max_joint_step=self.chunk.terms[0].cfg.scale)
         return instantiate(cfg, self.env)

@@ -16,15 +16,18 @@ from .observations import (
     body_rot6d,
     gripper_width,
     joint_pos,
+    lies_at,
+    object_is_inside,
     object_pos,
     object_poses,
     object_quat,
     object_rel_pos,
     object_rel_quat,
+    object_to_place,
 )
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
-from .terminations import assembled, dropped, lifted, non_finite, placed
+from .terminations import all_of, assembled, dropped, lifted, non_finite, placed
 
 __all__ = [
     "Assembly",
@@ -34,6 +37,7 @@ __all__ = [
     "Latch",
     "Rot6dPoseAction",
     "Rot6dPoseActionCfg",
+    "all_of",
     "assembled",
     "body_frame_pos",
     "body_frame_quat",
@@ -42,14 +46,17 @@ __all__ = [
     "dropped",
     "gripper_width",
     "joint_pos",
+    "lies_at",
     "lifted",
     "newly_made",
     "non_finite",
+    "object_is_inside",
     "object_pos",
     "object_poses",
     "object_quat",
     "object_rel_pos",
     "object_rel_quat",
+    "object_to_place",
     "placed",
     "quat_from_rot6d",
     "reset_objects_uniform",

@@ -37,13 +37,14 @@ def body_frame_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tupl
     return finite(body_point_w(env, robot_cfg, offset) - env.scene.env_origins)
 
 
-def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
+def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, positive: int = 0) -> torch.Tensor:
     """Orientation (x, y, z, w) of a body that mostly points down, shape (E, 4).
 
-    The sign makes x positive, which for a gripper pointing down jumps only at a yaw of 180 degrees.
+    The sign makes x positive, which for a gripper pointing down jumps only at a yaw of 180 degrees. For a robot that is
+    turned by as much, make y ``positive`` (1).
     """
     quat = env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    return finite(canonical_quat(quat, 0))
+    return finite(canonical_quat(quat, positive))
 
 
 def body_rot6d(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
@@ -114,6 +115,45 @@ def object_rel_quat(
     body = env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
     quat = quat_mul(quat_conjugate(body), env.scene[object_cfg.name].data.root_quat_w.torch)
     return finite(canonical_quat(quat, 0))
+
+
+def object_to_place(
+    env: ManagerBasedEnv, place: tuple[float, float, float], object_cfg: SceneEntityCfg = OBJECT
+) -> torch.Tensor:
+    """Vector [m] from an object to a place in the frame of the environment, shape (E, 3)."""
+    pos = object_pos(env, object_cfg)
+    return torch.tensor(place, device=pos.device) - pos
+
+
+def object_is_inside(
+    env: ManagerBasedEnv,
+    place: tuple[float, float],
+    tolerance: tuple[float, float],
+    height: float,
+    object_cfg: SceneEntityCfg = OBJECT,
+) -> torch.Tensor:
+    """One for an object that lies at its place, else zero, shape (E, 1); see :func:`lies_at`."""
+    return lies_at(env, place, tolerance, height, object_cfg).float().unsqueeze(1)
+
+
+def lies_at(
+    env: ManagerBasedEnv,
+    place: tuple[float, float],
+    tolerance: tuple[float, float],
+    height: float,
+    object_cfg: SceneEntityCfg = OBJECT,
+) -> torch.Tensor:
+    """Whether an object lies at its place, shape (E,).
+
+    Args:
+        env: The environment.
+        place: Centre x and y of the place in the frame of the environment [m].
+        tolerance: Greatest distance of the object's centre along x and along y [m].
+        height: Greatest height of the object's centre [m].
+        object_cfg: The object.
+    """
+    x, y, z = (env.scene[object_cfg.name].data.root_pos_w.torch - env.scene.env_origins).unbind(dim=1)
+    return ((x - place[0]).abs() < tolerance[0]) & ((y - place[1]).abs() < tolerance[1]) & (z < height)
 
 
 def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:

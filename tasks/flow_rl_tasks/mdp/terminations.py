@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from isaaclab.managers import SceneEntityCfg
+from isaaclab.managers import SceneEntityCfg, TerminationTermCfg
 
-from .observations import body_point_w
+from .observations import body_point_w, lies_at
 
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedRLEnv
@@ -48,10 +48,13 @@ def placed(
         clearance: Least height of the tool above the object's centre [m].
         object_cfg: The object.
     """
-    pos = env.scene[object_cfg.name].data.root_pos_w.torch
-    x, y, z = (pos - env.scene.env_origins).unbind(dim=1)
-    inside = ((x - place[0]).abs() < tolerance[0]) & ((y - place[1]).abs() < tolerance[1]) & (z < height)
-    return inside & (body_point_w(env, robot_cfg, offset)[:, 2] - pos[:, 2] > clearance)
+    above = body_point_w(env, robot_cfg, offset)[:, 2] - env.scene[object_cfg.name].data.root_pos_w.torch[:, 2]
+    return lies_at(env, place, tolerance, height, object_cfg) & (above > clearance)
+
+
+def all_of(env: ManagerBasedRLEnv, terms: Sequence[TerminationTermCfg]) -> torch.Tensor:
+    """Whether all of several conditions hold, shape (E,)."""
+    return torch.stack([term.func(env, **term.params) for term in terms]).all(dim=0)
 
 
 def dropped(env: ManagerBasedRLEnv, height: float, objects: Sequence[str] = ("object",)) -> torch.Tensor:

@@ -1,0 +1,33 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Transport, the analogue of Robomimic's task of this name.
+
+Two Franka Pandas face each other across a table. The first takes the lid off a bin, takes a hammer out of it and hands
+it over in the air; the second throws a cube of trash out of the bin where the hammer belongs, takes the hammer and puts
+it there. Randomised at each reset are, slightly, position and yaw of lid, hammer and cube, and the joints of the arms.
+The task is solved when the hammer is in its bin, the cube in that for trash, and both grippers have left them.
+"""
+
+from flow_rl_tasks.registration import register_task
+
+AGENTS = f"{__name__}.agents:Transport{{}}Cfg"
+
+
+def _register(suffix: str) -> None:
+    kind = suffix.removeprefix("-")
+    register_task(
+        f"FlowRL-Transport-DualFranka{suffix}",
+        env_cfg=f"{__name__}.transport_env_cfg:Transport{kind}EnvCfg",
+        expert=f"{__name__}.expert:TransportExpert",
+        agents={
+            "pretrain": AGENTS.format(f"{kind}Pretrain"),
+            "score_flow": AGENTS.format(f"{kind}ScoreFlowRunner"),
+            "reinflow": AGENTS.format(f"{kind}ReinFlowRunner"),
+            "rldt": AGENTS.format(f"{kind}RldtRunner"),
+        },
+    )
+
+
+_register("")
+_register("-Vision")
