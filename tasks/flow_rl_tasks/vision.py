@@ -62,10 +62,15 @@ class VisionObservations:
 
 
 @configclass
-class VisionPretrainCfg(PretrainCfg):
-    """Behaviour cloning from pixels."""
+class VisionDemos:
+    """Comes before a configuration of behaviour cloning: what the actor sees."""
 
     obs_keys: list[str] = ["policy", *CAMERAS]
+
+
+@configclass
+class VisionPretrainCfg(VisionDemos, PretrainCfg):
+    """Behaviour cloning from pixels."""
 
 
 @configclass
