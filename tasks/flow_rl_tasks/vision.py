@@ -15,6 +15,7 @@ from flow_rl.configs.rldt import RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
 
 from .cameras import policy_cameras
+from .picture_variation import vary_pictures
 
 CAMERAS = ("front", "wrist")
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width")
@@ -26,7 +27,8 @@ class VisionMixin:
     """Comes before a task's configuration: the actor sees cameras and feels itself, the critic sees the state.
 
     Observation groups: ``policy`` (proprioception), ``front`` and ``wrist`` (bytes, channels first), and ``state``,
-    which is what the policy of the state variant sees.
+    which is what the policy of the state variant sees. Pictures differ between environments by colours, poses and
+    lenses of cameras, and clutter if ``presets=varied_pictures`` is given.
     """
 
     image_size: int = 96
@@ -51,6 +53,7 @@ class VisionMixin:
         for name, term in list(vars(self.observations.policy).items()):
             if isinstance(term, ObservationTermCfg) and name not in PROPRIOCEPTION:
                 setattr(self.observations.policy, name, None)
+        vary_pictures(self, CAMERAS)
 
 
 @configclass

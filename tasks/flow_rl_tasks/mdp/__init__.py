@@ -22,6 +22,7 @@ from .observations import (
     object_rel_pos,
     object_rel_quat,
 )
+from .pictures import LongerLens, scatter_clutter, shift_camera
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
 from .terminations import assembled, dropped, lifted, non_finite, placed
@@ -32,6 +33,7 @@ __all__ = [
     "ChunkActionCfg",
     "JointStates",
     "Latch",
+    "LongerLens",
     "Rot6dPoseAction",
     "Rot6dPoseActionCfg",
     "assembled",
@@ -53,6 +55,8 @@ __all__ = [
     "placed",
     "quat_from_rot6d",
     "reset_objects_uniform",
+    "scatter_clutter",
+    "shift_camera",
     "step_towards",
     "term_reward",
     "ticks_per_action",
