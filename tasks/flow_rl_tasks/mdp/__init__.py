@@ -22,7 +22,7 @@ from .observations import (
     object_rel_pos,
     object_rel_quat,
 )
-from .pictures import LongerLens, scatter_clutter, shift_camera
+from .pictures import LongerLens, mean_image, scatter_clutter, shift_camera
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
 from .terminations import assembled, dropped, lifted, non_finite, placed
@@ -45,6 +45,7 @@ __all__ = [
     "gripper_width",
     "joint_pos",
     "lifted",
+    "mean_image",
     "newly_made",
     "non_finite",
     "object_pos",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""What differs between the pictures of environments."""
+"""Pictures of cameras, bytes of shape (E, 3, H, W), and what differs between those of environments."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ from isaaclab_newton.physics import NewtonBackendCfg
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
     from isaaclab.managers import SceneEntityCfg
+
+
+def mean_image(env: ManagerBasedEnv, sensor_cfg: SceneEntityCfg, factor: int) -> torch.Tensor:
+    """Pictures whose pixels are means of squares of ``factor`` x ``factor`` rendered ones.
+
+    That is what :class:`flow_rl.deploy.preprocessing.Preprocessing` makes of frames so many times as large.
+    """
+    frames = env.scene[sensor_cfg.name].data.output["rgb"].torch[..., :3]
+    return functional.avg_pool2d(frames.movedim(-1, 1).float(), factor).round().to(frames.dtype)
 
 
 class LongerLens(ModifierBase):
