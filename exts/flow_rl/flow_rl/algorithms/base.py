@@ -130,6 +130,7 @@ class FlowAlgorithm(ABC):
     def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> FlowAlgorithm:
         """Build actor, critic and learner from the runner's configuration."""
         require_device("agent.device", device)
+        _check_obs_groups(cfg["obs_groups"], obs)
         cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic"])
         actor_class, actor_cfg = resolve_class(cfg["actor"])
         critic_class, critic_cfg = resolve_class(cfg["critic"])
@@ -333,6 +334,18 @@ class FlowAlgorithm(ABC):
                     f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
                     f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
                 ) from error
+
+
+def _check_obs_groups(obs_groups: dict[str, list[str]], obs: TensorDict) -> None:
+    """Refuse cameras and other groups that the environment does not have."""
+    for name, groups in obs_groups.items():
+        require(
+            set(groups) <= set(obs.keys()),
+            f"agent.obs_groups.{name}",
+            groups,
+            f"groups of this environment, {sorted(obs.keys())}",
+            "name the cameras that the task has, or choose a task that has them, such as a -Vision variant.",
+        )
 
 
 def _check_settings(given: dict) -> None:

@@ -321,7 +321,8 @@ def _obs_items(
         if not isinstance(obs, h5py.Group) or not isinstance(obs.get(key), h5py.Dataset):
             raise DemoError(
                 f"{where} has no dataset 'obs/{key}'. Valid observation keys of this file: {available or 'none'}. "
-                "Name the ones to concatenate with --obs_keys key1 key2 ..."
+                "Name the ones to learn from with --obs_keys key1 key2 ..., or collect demonstrations of a task that "
+                "shows what is missing: cameras are those of the -Vision variants."
             )
     return {key: obs[key] for key in obs_keys}
 
