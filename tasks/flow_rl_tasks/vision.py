@@ -91,7 +91,7 @@ class VisionObservations:
     """Comes before a learner's configuration: what actor and critic see."""
 
     obs_groups: dict[str, list[str]] = {"actor": ["policy", *CAMERAS], "critic": ["state"]}
-    """The critic's may be the actor's, for learning from pixels alone."""
+    """The critic's may be the actor's, for learning from pixels alone; see :class:`flow_rl.models.CriticView`."""
 
 
 @configclass

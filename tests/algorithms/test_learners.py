@@ -110,10 +110,10 @@ def test_a_pretrained_policy_is_required(learner, make_runner):
 
 @every_learner
 def test_cameras_that_the_environment_lacks_are_refused(learner, make_runner):
-    for part, groups in (("actor", ["policy", "front"]), ("critic", ["state"])):
+    for part, groups in (("actor", ["policy", "front"]), ("critic", ["state"]), ("critic", "[policy]")):
         cfg = make_cfg(learner)
         cfg["obs_groups"] = cfg["obs_groups"] | {part: groups}
-        message = rf"agent.obs_groups.{part} = {re.escape(str(groups))} .*environment, \['policy'\]. Remedy: .*-Vision"
+        message = rf"agent.obs_groups.{part} = {re.escape(repr(groups))} .*environment, \['policy'\]. Remedy: .*-Vision"
         with pytest.raises(ValueError, match=message):
             make_runner(cfg=cfg)
 
