@@ -7,14 +7,18 @@ import copy
 
 from isaaclab.envs.mdp import image_rgb
 from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
+from isaaclab.sensors import CameraCfg
 from isaaclab.utils import configclass
 
 from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
+from flow_rl.utils.check import require
 
+from . import mdp
 from .cameras import policy_cameras
+from .picture_variation import vary_pictures
 
 CAMERAS = ("front", "wrist")
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width")
@@ -26,11 +30,16 @@ class VisionMixin:
     """Comes before a task's configuration: the actor sees cameras and feels itself, the critic sees the state.
 
     Observation groups: ``policy`` (proprioception), ``front`` and those of :attr:`wrists` (bytes, channels first), and
-    ``state``, which is what the policy of the state variant sees.
+    ``state``, which is what the policy of the state variant sees. Pictures differ between environments by colours,
+    poses and lenses of cameras, and clutter if ``presets=varied_pictures`` is given.
     """
 
     image_size: int = 96
     """Edge of the images [pixels]."""
+
+    supersampling: int = 1
+    """Edge, in rendered pixels, of the squares whose means are the images' pixels. The renderer looks along one ray per
+    pixel; with 4, images are smooth as those of :mod:`flow_rl.deploy.preprocessing`, and cost 16 times as much."""
 
     front_eye: tuple[float, float, float] = (1.05, -0.55, 0.65)
     """Where the front camera is [m]."""
@@ -44,16 +53,41 @@ class VisionMixin:
     def __post_init__(self):
         """Add the cameras, and leave the actor what it can feel."""
         super().__post_init__()
-        for name, camera in policy_cameras(self.image_size, self.front_eye, self.front_target, self.wrists).items():
+        cameras = self._cameras()
+        for name, camera in cameras.items():
             setattr(self.scene, name, camera)
-            params = {"sensor_cfg": SceneEntityCfg(name), "normalize": False, "channel_first": True}
-            group = ObservationGroupCfg()
-            group.rgb = ObservationTermCfg(func=image_rgb, params=params)
-            setattr(self.observations, name, group)
+            setattr(self.observations, name, ObservationGroupCfg())
+            getattr(self.observations, name).rgb = self._image(name)
         self.observations.state = copy.deepcopy(self.observations.policy)
         for name, term in list(vars(self.observations.policy).items()):
             if isinstance(term, ObservationTermCfg) and name.removesuffix("_2") not in PROPRIOCEPTION:
                 setattr(self.observations.policy, name, None)
+        vary_pictures(self, tuple(cameras))
+
+    def validate_config(self) -> None:
+        """Let the cameras follow the fields above where those were overridden, which happens after construction."""
+        super().validate_config()
+        default = type(self)()
+        names = ("image_size", "supersampling", "front_eye", "front_target")
+        if all(getattr(self, name) == getattr(default, name) for name in names):
+            return
+        for name, camera in self._cameras().items():
+            present, term = getattr(self.scene, name), getattr(self.observations, name).rgb
+            present.width, present.height, present.offset = camera.width, camera.height, camera.offset
+            term.func, term.params = (image := self._image(name)).func, image.params
+
+    def _cameras(self) -> dict[str, CameraCfg]:
+        for name in ("image_size", "supersampling"):
+            value = getattr(self, name)
+            require(value >= 1, f"env.{name}", value, "an integer >= 1", "leave it out to use the default.")
+        return policy_cameras(self.image_size * self.supersampling, self.front_eye, self.front_target, self.wrists)
+
+    def _image(self, name: str) -> ObservationTermCfg:
+        sensor = SceneEntityCfg(name)
+        if self.supersampling > 1:
+            return ObservationTermCfg(func=mdp.mean_image, params={"sensor_cfg": sensor, "factor": self.supersampling})
+        params = {"sensor_cfg": sensor, "normalize": False, "channel_first": True}
+        return ObservationTermCfg(func=image_rgb, params=params)
 
 
 @configclass
@@ -61,14 +95,19 @@ class VisionObservations:
     """Comes before a learner's configuration: what actor and critic see."""
 
     obs_groups: dict[str, list[str]] = {"actor": ["policy", *CAMERAS], "critic": ["state"]}
-    """The critic's may be the actor's, for learning from pixels alone."""
+    """The critic's may be the actor's, for learning from pixels alone; see :class:`flow_rl.models.CriticView`."""
 
 
 @configclass
-class VisionPretrainCfg(PretrainCfg):
-    """Behaviour cloning from pixels."""
+class VisionDemos:
+    """Comes before a configuration of behaviour cloning: what the actor sees."""
 
     obs_keys: list[str] = ["policy", *CAMERAS]
+
+
+@configclass
+class VisionPretrainCfg(VisionDemos, PretrainCfg):
+    """Behaviour cloning from pixels."""
 
 
 @configclass

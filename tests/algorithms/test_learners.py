@@ -4,6 +4,7 @@
 """What holds for every learner: it runs behind the stock runner, resumes exactly, and exports."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -105,6 +106,16 @@ def test_a_pretrained_policy_is_required(learner, make_runner):
     """Learning from a random policy must be asked for; the message names the command that makes a policy."""
     with pytest.raises(ValueError, match=r"scripts/pretrain.py --task PointMass.*agent.algorithm.from_scratch=true"):
         make_runner(learner, from_scratch=False).learn(1)
+
+
+@every_learner
+def test_cameras_that_the_environment_lacks_are_refused(learner, make_runner):
+    for part, groups in (("actor", ["policy", "front"]), ("critic", ["state"]), ("critic", "[policy]")):
+        cfg = make_cfg(learner)
+        cfg["obs_groups"] = cfg["obs_groups"] | {part: groups}
+        message = rf"agent.obs_groups.{part} = {re.escape(repr(groups))} .*environment, \['policy'\]. Remedy: .*-Vision"
+        with pytest.raises(ValueError, match=message):
+            make_runner(cfg=cfg)
 
 
 def test_discovery():

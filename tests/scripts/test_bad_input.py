@@ -16,6 +16,7 @@ from flow_rl.storage.demos import DemoWriter
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TASK = ["--task", "FlowRL-Lift-Franka"]
+VISION = ["--task", "FlowRL-Lift-Franka-Vision"]
 
 
 @pytest.fixture
@@ -91,6 +92,23 @@ def test_pretrain_refuses_to_overwrite_and_other_tasks(script, demos, tmp_path):
         writer.write(obs={"policy": one}, actions=one, rewards=one[:, 0], dones=one[:, 0])
     code, line = script("pretrain", *TASK, "--demos", "other.hdf5", "--output", "new.pt")
     assert code == 2 and "'Elsewhere'" in line
+
+
+def test_demonstrations_of_states_and_of_pictures_are_told_apart(script, demos, tmp_path):
+    code, line = script("pretrain", *VISION, "--demos", demos, "--output", "new.pt")
+    assert code == 2 and "no dataset 'obs/front'. Valid observation keys of this file: ['policy']" in line
+    assert "-Vision" in line
+    pictures = tmp_path / "pictures.hdf5"
+    with DemoWriter(pictures, env_args={"task": VISION[1]}) as writer:
+        obs = {"policy": np.zeros((2, 9)), "front": np.zeros((2, 3, 96, 96), np.uint8)}
+        obs["wrist"] = obs["front"]
+        writer.write(obs=obs, actions=np.zeros((2, 7)), rewards=np.zeros(2), dones=np.zeros(2))
+    code, line = script("pretrain", *TASK, "--demos", pictures, "--output", "new.pt")
+    assert code == 2 and "are of task 'FlowRL-Lift-Franka-Vision', not of --task 'FlowRL-Lift-Franka'" in line
+    code, line = script("pretrain", *VISION, "--demos", pictures, "--output", "new.pt", "agent.obs_keys=[policy,side]")
+    assert code == 2 and re.search(r"no dataset 'obs/side'\. Valid .*\['front', 'policy', 'wrist'\].*--obs_keys", line)
+    code, line = script("pretrain", *VISION, "--demos", pictures, "--output", "new.pt", "agent.actor.encoder.patch=7")
+    assert code == 2 and re.search(r"encoder\.patch = 7 .*Valid: a divisor of .*96 x 96\. Remedy: .*patch", line)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -191,3 +191,16 @@ def test_other_sizes_begin_anew(capsys):
     assert "begins anew" in capsys.readouterr().out
     with pytest.raises(ValueError, match="capacity = 2 must hold"):
         Play(capacity=2)
+
+
+def test_images_take_a_byte_per_colour_and_pixel():
+    num_envs, capacity, length = 3, 6, 5
+
+    def size(**groups: torch.Tensor) -> int:
+        obs = TensorDict(groups, batch_size=[num_envs])
+        return TrajectoryReplay(obs, 2, capacity=capacity, max_length=length).num_bytes
+
+    vector, image = torch.zeros(num_envs, 2), torch.zeros(num_envs, 3, 96, 96, dtype=torch.uint8)
+    frames = (capacity + num_envs) * (length + 1)
+    assert size(policy=vector, front=image) - size(policy=vector) == frames * 27_648
+    assert size(policy=vector) > frames * 2 * 4

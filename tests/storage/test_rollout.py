@@ -48,3 +48,13 @@ def test_overflow(storage):
     """A step too many is an error, not a silent overwrite."""
     with pytest.raises(OverflowError, match="the rollout is full"):
         storage.record(reward=torch.zeros(E))
+
+
+def test_images_take_a_byte_per_colour_and_pixel():
+    def size(**groups: torch.Tensor) -> int:
+        return RolloutStorage(TensorDict(groups, batch_size=[E]), T, {}, "cpu").num_bytes
+
+    vector, image = torch.zeros(E, 2), torch.zeros(E, 3, 96, 96, dtype=torch.uint8)
+    plain = size(policy=vector)
+    assert size(policy=vector, front=image) - plain == T * E * 27_648
+    assert size(policy=vector, front=image, wrist=image) - plain == T * E * 2 * 96 * 96 * 3

@@ -23,10 +23,15 @@ def make_env() -> Callable[..., AbstractContextManager]:
     torch.set_num_threads(1)
 
     def make(
-        horizon: int | None, num_envs: int = 32, *, task: str = TASK, physics: str = "newton_mjwarp", seed: int = 0
+        horizon: int | None,
+        num_envs: int = 32,
+        *more: str,
+        task: str = TASK,
+        physics: str = "newton_mjwarp",
+        seed: int = 0,
     ) -> AbstractContextManager:
         words = ["--task", task, "--device", "cpu", "--num_envs", str(num_envs), "--seed", str(seed)]
-        args, overrides = launch.Parser("test").parse([*words, f"physics={physics}"])
+        args, overrides = launch.Parser("test").parse([*words, f"physics={physics}", *more])
         return launch.launch_env(args, launch.env_config(args, overrides, horizon=horizon))
 
     return make

@@ -67,6 +67,19 @@ def test_other_dimensions_are_named(finetuned):
         make(alg, env)
 
 
+def test_other_cameras_are_named(finetuned):
+    """A policy that sees is not played without its cameras, nor with pictures of another size."""
+    alg, env, _ = finetuned
+    checkpoint = alg.save()
+    checkpoint["flow_rl"]["image_shapes"] = {"front": [3, 96, 96]}
+    options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": "random", "runner_cfg": None}
+    with pytest.raises(ValueError, match=r"image_shapes \{'front': \[3, 96, 96\]\} vs \{\} .*Choose a checkpoint"):
+        checkpoint_policy(checkpoint, env, **options)
+    env.observation_manager.group_obs_dim["front"] = (3, 64, 64)
+    with pytest.raises(ValueError, match=r"image_shapes .*96\]\} vs \{'front': \[3, 64, 64\]\}"):
+        checkpoint_policy(checkpoint, env, **options)
+
+
 def test_a_pretrained_policy_has_no_noise_of_a_learner(finetuned):
     checkpoint = finetuned[0].save()
     check_sampling(checkpoint, "stochastic")

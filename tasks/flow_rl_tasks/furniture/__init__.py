@@ -5,9 +5,12 @@
 
 from flow_rl_tasks.registration import register_task
 
+ENV_CFG_MODULES: dict[str, str] = {}
+"""Module of each ``<Name>EnvCfg``, from which its vision variant is made."""
+
 
 def register_furniture(name: str, module: str, num_joints: int) -> None:
-    """Register the Low and the Med task of a furniture.
+    """Register the Low and the Med task of a furniture, and the vision variant of each.
 
     Args:
         name: Name within the tasks', such as ``OneLeg``.
@@ -16,15 +19,21 @@ def register_furniture(name: str, module: str, num_joints: int) -> None:
     """
     agents = f"{__name__}.agents"
     for randomness in ("Low", "Med"):
-        register_task(
-            f"FlowRL-{name}-{randomness}-Franka",
-            env_cfg=f"{module}:{name}{randomness}EnvCfg",
-            expert=f"{__name__}.expert:AssemblyExpert",
-            env=f"{__name__}.furniture_env:FurnitureEnv",
-            agents={
-                "pretrain": f"{agents}:FurniturePretrainCfg",
-                "score_flow": f"{agents}:FurnitureScoreFlowRunnerCfg",
-                "reinflow": f"{agents}:FurnitureReinFlowRunnerCfg",
-                "rldt": f"{agents}:FurnitureRldt{num_joints}RunnerCfg",
-            },
-        )
+        task = f"{name}{randomness}"
+        ENV_CFG_MODULES[task] = module
+        for variant, env_cfg in (
+            ("", f"{module}:{task}EnvCfg"),
+            ("Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg"),
+        ):
+            register_task(
+                f"FlowRL-{name}-{randomness}-Franka" + (variant and f"-{variant}"),
+                env_cfg=env_cfg,
+                expert=f"{__name__}.expert:AssemblyExpert",
+                env=f"{__name__}.furniture_env:FurnitureEnv",
+                agents={
+                    "pretrain": f"{agents}:Furniture{variant}PretrainCfg",
+                    "score_flow": f"{agents}:Furniture{variant}ScoreFlowRunnerCfg",
+                    "reinflow": f"{agents}:Furniture{variant}ReinFlowRunnerCfg",
+                    "rldt": f"{agents}:Furniture{variant}Rldt{num_joints}RunnerCfg",
+                },
+            )

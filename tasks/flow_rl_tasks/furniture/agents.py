@@ -10,6 +10,7 @@ from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import QEnsembleCfg, RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
+from flow_rl_tasks.vision import CAMERAS, VisionDemos, VisionObservations
 
 # A few millimetres decide, of what is seen and of what is done; so scaled, the net does not overlook them.
 POLICY = FlowPolicyCfg(horizon=8, prediction="residual", obs_scaling="whitening")
@@ -95,3 +96,35 @@ class FurnitureRldt2RunnerCfg(FurnitureRldt1RunnerCfg):
     """RLDT for furniture with two joints."""
 
     algorithm: RldtAlgorithmCfg = replace(RLDT, value_range=[0.0, 2.0])
+
+
+@configclass
+class FurnitureVisionPretrainCfg(VisionDemos, FurniturePretrainCfg):
+    """Behaviour cloning from pixels."""
+
+
+@configclass
+class FurnitureVisionScoreFlowRunnerCfg(VisionObservations, FurnitureScoreFlowRunnerCfg):
+    """ScoRe-Flow from pixels."""
+
+
+@configclass
+class FurnitureVisionReinFlowRunnerCfg(VisionObservations, FurnitureReinFlowRunnerCfg):
+    """ReinFlow from pixels."""
+
+
+@configclass
+class PrivilegedVisionObservations:
+    """Comes before a learner's configuration: the critic sees what that of the state variant sees."""
+
+    obs_groups: dict[str, list[str]] = {"actor": ["policy", *CAMERAS], "critic": ["state", "privileged"]}
+
+
+@configclass
+class FurnitureVisionRldt1RunnerCfg(PrivilegedVisionObservations, FurnitureRldt1RunnerCfg):
+    """RLDT from pixels for furniture with one joint."""
+
+
+@configclass
+class FurnitureVisionRldt2RunnerCfg(PrivilegedVisionObservations, FurnitureRldt2RunnerCfg):
+    """RLDT from pixels for furniture with two joints."""

@@ -25,6 +25,7 @@ from .observations import (
     object_rel_quat,
     object_to_place,
 )
+from .pictures import LongerLens, mean_image, scatter_clutter, shift_camera
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
 from .terminations import all_of, assembled, dropped, lifted, non_finite, placed
@@ -35,6 +36,7 @@ __all__ = [
     "ChunkActionCfg",
     "JointStates",
     "Latch",
+    "LongerLens",
     "Rot6dPoseAction",
     "Rot6dPoseActionCfg",
     "all_of",
@@ -48,6 +50,7 @@ __all__ = [
     "joint_pos",
     "lies_at",
     "lifted",
+    "mean_image",
     "newly_made",
     "non_finite",
     "object_is_inside",
@@ -60,6 +63,8 @@ __all__ = [
     "placed",
     "quat_from_rot6d",
     "reset_objects_uniform",
+    "scatter_clutter",
+    "shift_camera",
     "step_towards",
     "term_reward",
     "ticks_per_action",

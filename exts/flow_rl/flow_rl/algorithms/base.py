@@ -15,7 +15,7 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.flows import cosine
-from flow_rl.models import FlowPolicy
+from flow_rl.models import CriticView, FlowPolicy
 from flow_rl.utils.check import require, require_device
 from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe
 from flow_rl.utils.rng import rng_state, set_rng_state
@@ -36,6 +36,7 @@ class FlowAlgorithm(ABC):
         num_iterations: int,
         device: str,
         multi_gpu_cfg: dict | None,
+        view: CriticView | None,
         modules: dict[str, nn.Module],
         learning_rate: float,
         final_learning_rate: float,
@@ -58,6 +59,7 @@ class FlowAlgorithm(ABC):
             num_iterations: Length of the schedules.
             device: Where learning happens.
             multi_gpu_cfg: Ranks, as the stock runner describes them.
+            view: What the critic sees of images, if it sees any.
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
         """
         _check_settings(locals())
@@ -67,6 +69,8 @@ class FlowAlgorithm(ABC):
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
 
         self.actor, self.critic = actor.to(device), critic.to(device)
+        self.view = view
+        modules = modules if view is None else modules | {"view": view}
         self.modules = {name: module.to(device) for name, module in modules.items()}
         groups = [{"params": self.actor_parameters()}, {"params": list(critic.parameters())}]
         # Fused, because that step can be told on the device to leave everything as it is.
@@ -116,8 +120,10 @@ class FlowAlgorithm(ABC):
     def compile(self, mode: str) -> None:
         """Let torch.compile have what is worth compiling, in one of its modes."""
 
-    def policy_replaced(self) -> None:  # noqa: B027 (a learner need not care)
+    def policy_replaced(self) -> None:
         """Take note that a pretrained policy has been loaded."""
+        if self.view is not None:
+            self.view.follow(self.actor)
 
     def begin_training(self) -> None:  # noqa: B027 (a base need not care)
         """Take note that steps of the environments follow, perhaps after a restart."""
@@ -130,17 +136,21 @@ class FlowAlgorithm(ABC):
     def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> FlowAlgorithm:
         """Build actor, critic and learner from the runner's configuration."""
         require_device("agent.device", device)
+        _check_obs_groups(cfg["obs_groups"], obs)
         cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic"])
         actor_class, actor_cfg = resolve_class(cfg["actor"])
         critic_class, critic_cfg = resolve_class(cfg["critic"])
         alg_class, alg_cfg = resolve_class(cfg["algorithm"])
         actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
-        critic = critic_class(obs, cfg["obs_groups"], "critic", cls.critic_dim(env.num_actions), **critic_cfg)
+        view = CriticView.make(actor, obs, cfg["obs_groups"]["critic"])
+        seen = obs if view is None else view.to(obs.device)(obs)
+        critic = critic_class(seen, cfg["obs_groups"], "critic", cls.critic_dim(env.num_actions), **critic_cfg)
         algorithm = alg_class(
             env,
             actor,
             critic,
             obs=obs,
+            view=view,
             num_steps=cfg["num_steps_per_env"],
             num_iterations=cfg["max_iterations"],
             device=device,
@@ -234,6 +244,15 @@ class FlowAlgorithm(ABC):
         """Parameters that shape behaviour: the policy's and those of the learner's own networks."""
         modules = (self.actor, *self.modules.values())
         return [p for p in chain.from_iterable(m.parameters() for m in modules) if p.requires_grad]
+
+    def seen(self, obs: TensorDict | dict) -> TensorDict | dict:
+        """Observations as the critic takes them."""
+        return obs if self.view is None else self.view(obs)
+
+    @property
+    def critic_sources(self) -> list[str]:
+        """Groups of observations that :meth:`seen` needs."""
+        return list(dict.fromkeys([*self.critic.obs_groups, *(self.view.sources if self.view else ())]))
 
     @property
     def progress(self) -> float:
@@ -333,6 +352,18 @@ class FlowAlgorithm(ABC):
                     f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
                     f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
                 ) from error
+
+
+def _check_obs_groups(obs_groups: dict[str, list[str]], obs: TensorDict) -> None:
+    """Refuse cameras and other groups that the environment does not have."""
+    for name, groups in obs_groups.items():
+        require(
+            not isinstance(groups, str) and set(groups) <= set(obs.keys()),
+            f"agent.obs_groups.{name}",
+            groups,
+            f"a list of groups of this environment, {sorted(obs.keys())}",
+            'write a list such as ["policy","front"] of what the task shows; cameras are those of -Vision variants.',
+        )
 
 
 def _check_settings(given: dict) -> None:

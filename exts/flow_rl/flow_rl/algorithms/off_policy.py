@@ -147,7 +147,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self._check_final_obs()
         self.replay.prepare()
         sample = self.replay.sample(self.actor_batch_size, 1, new_fraction=1.0, split=False)
-        self.critic.update_normalization(sample["obs"][:, :, 0].flatten())
+        self.critic.update_normalization(self.seen(sample["obs"][:, :, 0].flatten()))
         scalars = self.replay.statistics() | {"foresight": self.foresight()}
         numbers = self._numbers(scalars, self.improve())
         self._check_value_range(numbers["max_return"])
@@ -207,7 +207,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         new_fraction = self.new_fraction if new_fraction is None else new_fraction
         batch = self.replay.sample(num, self.window, new_fraction=new_fraction, split=split)
         obs = batch.pop("obs")
-        batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
+        batch["latent"] = self.critic.get_latent(self.seen(obs[:, :, :-1]))
         if self.critic.dueling:
             values = self.state_values(obs.flatten()).view(*obs.batch_size)
             value, following = values[..., :-1], values[..., 1:]
@@ -221,11 +221,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def state_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of observations (N,), by the target of a dueling critic."""
-        return self._combine(self.target.value(self.critic.get_latent(obs).unsqueeze(0)).squeeze(-1))
+        return self._combine(self.target.value(self.critic.get_latent(self.seen(obs)).unsqueeze(0)).squeeze(-1))
 
     def next_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
-        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(obs)
+        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(self.seen(obs))
         draws = [self.flow(policy_latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
         pairs = torch.cat([torch.cat([latent, draw], dim=-1) for draw in draws])
         values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)

@@ -95,16 +95,16 @@ class OnPolicyAlgorithm(FlowAlgorithm):
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Exploratory chunks in the environment's units, shape (E, H * A)."""
         actions, record = self.explore(self.actor.get_latent(obs))
-        self.storage.record(obs=obs, value=self.critic(obs).squeeze(-1), **record)
+        self.storage.record(obs=obs, value=self.critic(self.seen(obs)).squeeze(-1), **record)
         return self.actor.action_normalizer.inverse(actions)
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
         if "final_obs" in extras:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.critic.obs_groups}
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.critic_sources}
             # Valid only where an episode ended; elsewhere it may be stale or not a number.
-            terminal_value = torch.where(truncated, self.critic(final_obs).squeeze(-1), 0.0)
+            terminal_value = torch.where(truncated, self.critic(self.seen(final_obs)).squeeze(-1), 0.0)
         else:
             terminal_value = torch.zeros_like(rewards)
         self.storage.record(reward=rewards, terminated=terminated, truncated=truncated, terminal_value=terminal_value)
@@ -118,7 +118,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         if self.reward_scaler is not None:
             self.reward_scaler.update(rewards, data["terminated"] | data["truncated"])
             rewards = self.reward_scaler(rewards)
-        last_values = self.critic(obs).squeeze(-1)
+        last_values = self.critic(self.seen(obs)).squeeze(-1)
         ends = data["terminated"], data["truncated"], data["terminal_value"]
         advantages = generalized_advantages(
             rewards, data["value"], last_values, *ends, self.gamma, self.lam, scan=lambda_scan
@@ -138,7 +138,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             if self.enough(log[first:]):
                 break
         data = self.storage.data
-        self.critic.update_normalization(data["obs"].flatten(0, 1))
+        self.critic.update_normalization(self.seen(data["obs"].flatten(0, 1)))
         scalars = {
             **self.conclude(log),
             "explained_variance": explained_variance(data["value"], data["return"]),

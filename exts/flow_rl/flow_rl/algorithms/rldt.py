@@ -126,7 +126,7 @@ class Rldt(OffPolicyAlgorithm):
             states = self.flow(per_particle.flatten(0, 1)).unflatten(1, per_particle.shape[:2])  # (K + 1, B, P, D)
             ends = states[-1].clamp(-1.0, 1.0)
             x, t = self.random_states(states)
-        gradient = self.action_gradient(self.critic.get_latent(obs), ends)
+        gradient = self.action_gradient(self.critic.get_latent(self.seen(obs)), ends)
 
         velocity = self.actor.drift(x, t, per_particle)
         landing = velocity_to_target(velocity, x, t)

@@ -116,7 +116,7 @@ class ScoreFlow(OnPolicyAlgorithm):
 
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Critic loss and, once the critic is warm, the policy loss."""
-        critic_loss = value_loss(self.critic(batch["obs"]).squeeze(-1), batch["return"])
+        critic_loss = value_loss(self.critic(self.seen(batch["obs"])).squeeze(-1), batch["return"])
         metrics = {"value": critic_loss.detach()}
         if self.warming_up:
             with torch.no_grad():
@@ -186,6 +186,7 @@ class ScoreFlow(OnPolicyAlgorithm):
 
     def policy_replaced(self) -> None:
         """Pull towards the policy that fine-tuning begins with."""
+        super().policy_replaced()
         if self.bc is not None:
             self.bc.follow(self.actor)
 

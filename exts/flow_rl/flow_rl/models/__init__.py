@@ -3,10 +3,12 @@
 
 """Models behind rsl_rl's interface."""
 
+from .critic_view import CriticView
 from .flow_policy import FlowPolicy, FlowPolicyExport
 from .q_ensemble import QEnsemble
 
 __all__ = [
+    "CriticView",
     "FlowPolicy",
     "FlowPolicyExport",
     "QEnsemble",

@@ -110,7 +110,7 @@ class VitEncoder(nn.Module):
             field + "patch",
             patch,
             f"a divisor of the image's size {size[0]} x {size[1]}",
-            "choose another patch, or another size of the task's cameras.",
+            "choose another patch, or images of another size with env.image_size when demonstrations are collected.",
         )
         require(width % num_heads == 0, field + "num_heads", num_heads, f"a divisor of width {width}", "use 4 and 128.")
         num_patches = (size[0] // patch) * (size[1] // patch)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def require(condition: bool, field: str, value: object, valid: str, remedy: str) -> None:
@@ -25,6 +27,8 @@ def require_choice(field: str, value: object, choices: Iterable[object]) -> None
 
 def require_device(field: str, value: str | torch.device) -> None:
     """Raise unless the device exists on this machine."""
+    import torch  # here, because a robot's computer checks its settings without it
+
     try:
         device = torch.device(value)
     except RuntimeError:

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Learning from pixels alone: critics see images as the policy did when learning began."""
+
+import copy
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from flow_rl.configs import learners
+from tests.algorithms.conftest import make_cfg, pretrained
+from tests.point_mass import PointMass
+
+every_learner = pytest.mark.parametrize("learner", sorted(learners()))
+ENCODER = {"kind": "vit", "output_dim": 8, "patch": 8, "width": 16, "depth": 1, "num_heads": 2, "shift": 2}
+
+
+class FilmedPointMass(PointMass):
+    """The point mass with a picture of 16 x 16 pixels in which the point is bright; the vector says nothing of it."""
+
+    def picture(self, position: torch.Tensor) -> torch.Tensor:
+        grid = torch.stack(torch.meshgrid(*[torch.linspace(-1.5, 1.5, 16)] * 2, indexing="ij"), dim=-1)
+        near = (grid - position[:, None, None, :]).norm(dim=-1) < 0.4
+        return (255 * near.byte())[:, None].expand(-1, 3, -1, -1).contiguous()
+
+    def observe(self, position: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"policy": torch.ones(len(position), 1), "front": self.picture(position)}
+
+    def get_observations(self) -> TensorDict:
+        return TensorDict(self.observe(self.position), batch_size=[self.num_envs])
+
+    def step(self, actions):
+        obs, rewards, dones, extras = super().step(actions)
+        extras["final_obs"] = self.observe(extras["final_obs"]["policy"])
+        return obs, rewards, dones, extras
+
+
+def pixels_cfg(learner: str, critic: tuple[str, ...] = ("policy", "front"), **algorithm) -> dict:
+    cfg = make_cfg(learner, **algorithm)
+    cfg["obs_groups"] = {"actor": ["policy", "front"], "critic": list(critic)}
+    cfg["actor"]["encoder"] = ENCODER
+    return cfg
+
+
+def make(make_runner, learner: str, env: PointMass | None = None, **options):
+    return make_runner(learner, env=env or FilmedPointMass(8), cfg=pixels_cfg(learner, **options))
+
+
+@every_learner
+def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runner):
+    runner = make(make_runner, learner, time_limit_is_terminal=False)
+    alg = runner.alg
+    before = [copy.deepcopy(module.state_dict()) for module in (alg.view, alg.actor.encoder, alg.critic)]
+    runner.learn(2)
+    after = [module.state_dict() for module in (alg.view, alg.actor.encoder, alg.critic)]
+    changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in zip(before, after, strict=True)]
+    assert changed == [False, True, True]
+    assert all(torch.isfinite(value).all() for state in after for value in state.values())
+    obs = runner.env.get_observations()
+    seen = alg.seen(obs)
+    assert seen["front"].shape == (8, 8) and torch.equal(seen["policy"], obs["policy"])
+
+
+@every_learner
+def test_the_view_is_that_of_the_pretrained_policy(learner, make_runner, tmp_path):
+    teacher = make(make_runner, learner).alg.actor
+    torch.save(pretrained(teacher), tmp_path / "pretrained.pt")
+    runner = make(make_runner, learner, from_scratch=False)
+    runner.load(str(tmp_path / "pretrained.pt"))
+    view = runner.alg.view
+    obs = runner.env.get_observations()
+    features = teacher.encode(obs)[:, teacher.obs_dim :]
+    torch.testing.assert_close(view(obs)["front"], features)
+    # more dimensions, as in windows of the replay, and batches that are split
+    windows = TensorDict({name: torch.stack([group, group]) for name, group in obs.items()}, batch_size=[2, 8])
+    torch.testing.assert_close(view(windows)["front"], features.detach().expand(2, 8, -1))
+
+
+@every_learner
+def test_resuming_is_bit_identical(learner, make_runner, tmp_path):
+    straight = make(make_runner, learner)
+    straight.learn(1)
+    straight.save(str(tmp_path / "half.pt"))
+    env = copy.deepcopy(straight.env)
+    straight.learn(1)
+    resumed = make(make_runner, learner, env=env)
+    resumed.load(str(tmp_path / "half.pt"))
+    resumed.learn(1)
+    for name in ("actor", "critic", "view"):
+        expected, found = (getattr(runner.alg, name).state_dict() for runner in (straight, resumed))
+        assert all(torch.equal(value, found[key]) for key, value in expected.items()), name
+
+
+@every_learner
+def test_cameras_of_the_critic_are_the_actors(learner, make_runner):
+    cfg = pixels_cfg(learner)
+    cfg["obs_groups"]["actor"] = ["policy"]
+    with pytest.raises(
+        ValueError, match=r"agent.obs_groups.critic = \['policy', 'front'\] .*images that the actor sees"
+    ):
+        make_runner(learner, env=FilmedPointMass(8), cfg=cfg)
+
+
+@every_learner
+def test_without_images_nothing_is_added(learner, make_runner):
+    runner = make(make_runner, learner, critic=("policy",))
+    assert runner.alg.view is None and "view_state_dict" not in runner.alg.save()
