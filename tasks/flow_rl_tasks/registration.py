@@ -47,16 +47,17 @@ def register_task(
     )
 
 
+def settings(template: str) -> dict[str, str]:
+    """Settings of pretraining and of the learners, ``template`` being ``"module:Prefix{}"``; see `register_task`."""
+    names = {
+        "pretrain": "Pretrain",
+        "score_flow": "ScoreFlowRunner",
+        "reinflow": "ReinFlowRunner",
+        "rldt": "RldtRunner",
+    }
+    return {learner: template.format(f"{name}Cfg") for learner, name in names.items()}
+
+
 def register_vision_task(task_id: str, **entry_points: str) -> None:
     """Register the variant of a task that is seen through cameras, ``<task_id>-Vision``; see :func:`register_task`."""
-    agents = "flow_rl_tasks.vision:Vision{}"
-    register_task(
-        f"{task_id}-Vision",
-        agents={
-            "pretrain": agents.format("PretrainCfg"),
-            "score_flow": agents.format("ScoreFlowRunnerCfg"),
-            "reinflow": agents.format("ReinFlowRunnerCfg"),
-            "rldt": agents.format("RldtRunnerCfg"),
-        },
-        **entry_points,
-    )
+    register_task(f"{task_id}-Vision", agents=settings("flow_rl_tasks.vision:Vision{}"), **entry_points)

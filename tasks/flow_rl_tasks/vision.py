@@ -21,7 +21,7 @@ from .cameras import policy_cameras
 from .picture_variation import vary_pictures
 
 CAMERAS = ("front", "wrist")
-PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width")
+PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width", "robot_qpos")
 """Terms of a policy's observations that a real robot knows of itself; those of a second one end in ``_2``."""
 
 

@@ -3,7 +3,7 @@
 
 """Furniture assembly: what all furniture tasks share. Each furniture is a folder beside this one."""
 
-from flow_rl_tasks.registration import register_task
+from flow_rl_tasks.registration import register_task, settings
 
 ENV_CFG_MODULES: dict[str, str] = {}
 """Module of each ``<Name>EnvCfg``, from which its vision variant is made."""
@@ -30,10 +30,6 @@ def register_furniture(name: str, module: str, num_joints: int) -> None:
                 env_cfg=env_cfg,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
-                agents={
-                    "pretrain": f"{agents}:Furniture{variant}PretrainCfg",
-                    "score_flow": f"{agents}:Furniture{variant}ScoreFlowRunnerCfg",
-                    "reinflow": f"{agents}:Furniture{variant}ReinFlowRunnerCfg",
-                    "rldt": f"{agents}:Furniture{variant}Rldt{num_joints}RunnerCfg",
-                },
+                agents=settings(f"{agents}:Furniture{variant}{{}}")
+                | {"rldt": f"{agents}:Furniture{variant}Rldt{num_joints}RunnerCfg"},
             )

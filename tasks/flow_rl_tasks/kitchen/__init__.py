@@ -9,17 +9,13 @@ targets and in others other things; ``Mixed``, never all four targets in one epi
 place of the kettle and, slightly, the joints of the arm.
 """
 
-from flow_rl_tasks.registration import register_task
+from flow_rl_tasks.registration import register_task, settings
 
-for _name, _env_cfg in {"Complete": "KitchenEnvCfg", "Partial": "KitchenEnvCfg", "Mixed": "KitchenMixedEnvCfg"}.items():
-    register_task(
-        f"FlowRL-Kitchen-{_name}-Franka",
-        env_cfg=f"{__name__}.kitchen_env_cfg:{_env_cfg}",
-        expert=f"{__name__}.expert:{_name}Expert",
-        agents={
-            "pretrain": f"{__name__}.agents:KitchenPretrainCfg",
-            "score_flow": f"{__name__}.agents:KitchenScoreFlowRunnerCfg",
-            "reinflow": f"{__name__}.agents:KitchenReinFlowRunnerCfg",
-            "rldt": f"{__name__}.agents:KitchenRldtRunnerCfg",
-        },
-    )
+for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
+    for _kind in ("", "Vision"):
+        register_task(
+            f"FlowRL-Kitchen-{_name}-Franka" + (_kind and f"-{_kind}"),
+            env_cfg=f"{__name__}.kitchen_env_cfg:Kitchen{_goal}{_kind}EnvCfg",
+            expert=f"{__name__}.expert:{_name}Expert",
+            agents=settings(f"{__name__}.agents:Kitchen{_kind}{{}}"),
+        )

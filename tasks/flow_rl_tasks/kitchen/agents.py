@@ -10,11 +10,17 @@ from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
-
-NUM_STEPS = 70
-"""Decisions in a whole episode."""
+from flow_rl_tasks.vision import VisionDemos, VisionObservations
 
 POLICY = FlowPolicyCfg(prediction="residual", obs_scaling="whitening")
+
+
+@configclass
+class KitchenRunner:
+    """Comes before a learner's configuration: a whole episode is 70 decisions."""
+
+    num_steps_per_env: int = 70
+    actor: FlowPolicyCfg = POLICY
 
 
 @configclass
@@ -26,25 +32,37 @@ class KitchenPretrainCfg(PretrainCfg):
 
 
 @configclass
-class KitchenScoreFlowRunnerCfg(ScoreFlowRunnerCfg):
+class KitchenScoreFlowRunnerCfg(KitchenRunner, ScoreFlowRunnerCfg):
     """ScoRe-Flow."""
 
-    num_steps_per_env: int = NUM_STEPS
-    actor: FlowPolicyCfg = POLICY
-
 
 @configclass
-class KitchenReinFlowRunnerCfg(ReinFlowRunnerCfg):
+class KitchenReinFlowRunnerCfg(KitchenRunner, ReinFlowRunnerCfg):
     """ReinFlow."""
 
-    num_steps_per_env: int = NUM_STEPS
-    actor: FlowPolicyCfg = POLICY
+
+@configclass
+class KitchenRldtRunnerCfg(KitchenRunner, RldtRunnerCfg):
+    """RLDT."""
+
+    algorithm: RldtAlgorithmCfg = RldtAlgorithmCfg(value_range=[0.0, 4.0])
 
 
 @configclass
-class KitchenRldtRunnerCfg(RldtRunnerCfg):
-    """RLDT."""
+class KitchenVisionPretrainCfg(VisionDemos, KitchenPretrainCfg):
+    """Behaviour cloning from pixels."""
 
-    num_steps_per_env: int = NUM_STEPS
-    actor: FlowPolicyCfg = POLICY
-    algorithm: RldtAlgorithmCfg = RldtAlgorithmCfg(value_range=[0.0, 4.0])
+
+@configclass
+class KitchenVisionScoreFlowRunnerCfg(VisionObservations, KitchenScoreFlowRunnerCfg):
+    """ScoRe-Flow from pixels."""
+
+
+@configclass
+class KitchenVisionReinFlowRunnerCfg(VisionObservations, KitchenReinFlowRunnerCfg):
+    """ReinFlow from pixels."""
+
+
+@configclass
+class KitchenVisionRldtRunnerCfg(VisionObservations, KitchenRldtRunnerCfg):
+    """RLDT from pixels."""

@@ -21,6 +21,7 @@ from flow_rl_tasks.cameras import front_camera
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, HAND, RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.vision import VisionMixin
 
 from . import mdp as kitchen_mdp
 from .kitchen import BACK_BURNER, COUNTER, DARK, ELEMENTS, FRONT_BURNER, KETTLE
@@ -194,3 +195,24 @@ class KitchenMixedEnvCfg(KitchenEnvCfg):
         """Set the targets."""
         super().__post_init__()
         self.commands.subtasks.targets = ("microwave", "kettle", "bottom_burner", "light_switch")
+
+
+@configclass
+class KitchenVisionMixin(VisionMixin):
+    """Comes before a kitchen's configuration: the front camera sees the whole counter, over the robot's shoulder."""
+
+    front_eye: tuple[float, float, float] = (-0.1, -0.75, 0.95)
+    """Where the front camera is [m]."""
+
+    front_target: tuple[float, float, float] = (0.5, 0.05, 0.1)
+    """Where the front camera looks [m]."""
+
+
+@configclass
+class KitchenVisionEnvCfg(KitchenVisionMixin, KitchenEnvCfg):
+    """The same, seen through cameras."""
+
+
+@configclass
+class KitchenMixedVisionEnvCfg(KitchenVisionMixin, KitchenMixedEnvCfg):
+    """The same, seen through cameras."""

@@ -9,25 +9,12 @@ it there. Randomised at each reset are, slightly, position and yaw of lid, hamme
 The task is solved when the hammer is in its bin, the cube in that for trash, and both grippers have left them.
 """
 
-from flow_rl_tasks.registration import register_task
+from flow_rl_tasks.registration import register_task, settings
 
-AGENTS = f"{__name__}.agents:Transport{{}}Cfg"
-
-
-def _register(suffix: str) -> None:
-    kind = suffix.removeprefix("-")
+for _kind in ("", "Vision"):
     register_task(
-        f"FlowRL-Transport-DualFranka{suffix}",
-        env_cfg=f"{__name__}.transport_env_cfg:Transport{kind}EnvCfg",
+        "FlowRL-Transport-DualFranka" + (_kind and f"-{_kind}"),
+        env_cfg=f"{__name__}.transport_env_cfg:Transport{_kind}EnvCfg",
         expert=f"{__name__}.expert:TransportExpert",
-        agents={
-            "pretrain": AGENTS.format(f"{kind}Pretrain"),
-            "score_flow": AGENTS.format(f"{kind}ScoreFlowRunner"),
-            "reinflow": AGENTS.format(f"{kind}ReinFlowRunner"),
-            "rldt": AGENTS.format(f"{kind}RldtRunner"),
-        },
+        agents=settings(f"{__name__}.agents:Transport{_kind}{{}}"),
     )
-
-
-_register("")
-_register("-Vision")
