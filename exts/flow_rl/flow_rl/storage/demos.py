@@ -12,8 +12,8 @@ The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their to
     data/demo_i/rewards      (T,)
     data/demo_i/dones        (T,)
 
-Images are packed picture by picture with lzf, which every HDF5 reader knows: rendered tables and robots shrink about
-sevenfold. In memory they are raw, height x width x 3 bytes each.
+Images are packed one by one with lzf, which h5py brings along: those of plain scenes shrink five to eight times. In
+memory they are raw, height x width x 3 bytes each.
 """
 
 from __future__ import annotations
