@@ -6,6 +6,7 @@
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from flow_rl.storage.collection import collect
 from flow_rl.storage.demos import DemoWriter, load_demos
@@ -40,6 +41,37 @@ def test_only_successful_episodes_are_kept_by_default(tmp_path):
         assert [demo["obs/policy"][0, 0] for demo in file["data"].values()] == [0, 2, 0]
         assert all(demo.attrs["success"] for demo in file["data"].values())
     assert rate == 0.5, "counted over whole rounds, not over what finished first"
+
+
+def test_what_an_expert_does_after_its_plan_is_not_recorded(tmp_path):
+    class Planner(ToyExpert):
+        """Rests from its third tick of an episode on."""
+
+        ticks = torch.zeros(4, dtype=torch.long)
+
+        @property
+        def rests(self):
+            return self.ticks >= 2
+
+        def act(self):
+            self.ticks += 1
+            return super().act()
+
+        def reset(self, env_ids):
+            super().reset(env_ids)
+            self.ticks[env_ids] = 0
+
+    env = ToyEnv()
+    with DemoWriter(tmp_path / "d.hdf5") as writer:
+        rate = collect(env, Planner(env), writer, 4, seed=0, progress=False)
+    # environments 1 and 3 never succeed, but 3 goes on after the plan is done
+    with h5py.File(tmp_path / "d.hdf5") as file:
+        assert [(int(demo["obs/policy"][0, 0]), len(demo["actions"])) for demo in file["data"].values()][:3] == [
+            (0, 1),
+            (2, 2),
+            (3, 2),
+        ]
+    assert rate == 0.75
 
 
 def test_interruption_keeps_finished_episodes(tmp_path):

@@ -125,6 +125,11 @@ class KitchenExpert(PoseExpert):
         """Sub-task at hand, index into ``SUBTASKS``, shape (E,)."""
         return self._plans[self.strategy, self._step]
 
+    @property
+    def rests(self) -> torch.Tensor:
+        """Whether the plan is done, shape (E,)."""
+        return self.phase == REST
+
     def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
         """Start new episodes: draw their plans and errors."""
         super().reset(env_ids)

@@ -19,7 +19,11 @@ _PATIENCE = 4
 
 
 class Expert(Protocol):
-    """What collecting needs from a task's scripted expert."""
+    """What collecting needs from a task's scripted expert.
+
+    Experts whose plans are not always the whole task also have ``rests`` (E,), whether they have done what they meant
+    to: the episode then counts as successful, and the ticks in which they rest are not recorded.
+    """
 
     strategy: torch.Tensor
     """Index of the strategy each environment follows, shape (E,)."""
@@ -42,13 +46,13 @@ class EpisodeRecorder:
         self._max_length = max_length
         self._rows: dict[str, torch.Tensor] = {}
 
-    def add(self, **values: torch.Tensor) -> None:
-        """Store one tick of every environment, each value of shape (E, ...)."""
+    def add(self, running: torch.Tensor, **values: torch.Tensor) -> None:
+        """Store one tick of the environments that are ``running`` (E,), each value of shape (E, ...)."""
         for name, value in values.items():
             if name not in self._rows:
                 self._rows[name] = value.new_empty((self._max_length, *value.shape))
-            self._rows[name][self._time, self._envs] = value
-        self._time += 1
+            self._rows[name][self._time, self._envs] = value  # the next tick overwrites what does not count
+        self._time += running
 
     def take(self, env_id: int) -> dict[str, Any]:
         """Return the finished episode of one environment as arrays of shape (T, ...) and begin the next one."""
@@ -85,6 +89,7 @@ def collect(
     recorder = EpisodeRecorder(env.num_envs, int(env.max_episode_length) + 1, env.device)
     waiting: dict[int, dict[int, dict]] = defaultdict(dict)  # round -> environment -> episode
     rounds, written_rounds = [0] * env.num_envs, 0
+    nobody = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
     finished, successes = 0, 0  # of whole rounds only: successes finish first
 
     def write_round(index: int) -> None:
@@ -100,15 +105,16 @@ def collect(
     with progress_bar(num_demos, "collect", "demo", show=progress) as bar:
         try:
             while writer.num_demos < num_demos:
+                rests = getattr(expert, "rests", nobody).clone()
                 actions, strategy = expert.act(), expert.strategy.clone()
                 groups = {f"obs/{name}": value for name, value in obs.items()}
                 obs, rewards, terminated, truncated, _ = env.step(actions)
                 dones = terminated | truncated
-                recorder.add(actions=actions, rewards=rewards, dones=dones, **groups)
+                recorder.add(~rests, actions=actions, rewards=rewards, dones=dones, **groups)
                 env_ids = dones.nonzero().flatten()
                 if len(env_ids) == 0:
                     continue
-                success = env.termination_manager.get_term("success")
+                success = env.termination_manager.get_term("success") | rests
                 for env_id in env_ids.tolist():
                     episode = _named(recorder.take(env_id))
                     facts = {"success": bool(success[env_id]), "strategy": expert.strategies[int(strategy[env_id])]}
