@@ -27,20 +27,6 @@ NUM_ENVS = 16
 NAMES = list(ELEMENTS)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def env(make_env, request):
-    with make_env(horizon=1, num_envs=NUM_ENVS, task=COMPLETE, physics=request.param) as env, torch.inference_mode():
-        env.engine = request.param
-        yield env
-
-
-@pytest.fixture
-def still(env) -> torch.Tensor:
-    """New episodes, and the action that holds the arm still with the gripper open, shape (E, A)."""
-    env.reset(seed=0)
-    return hold_still(env.num_envs)
-
-
 def hold_still(num_envs: int) -> torch.Tensor:
     action = torch.zeros(num_envs, 9)
     action[:, 7:] = 1.0
@@ -110,6 +96,68 @@ def test_targets_that_are_not_there_are_refused(targets):
     cfg = entry_point(COMPLETE, "env_cfg")().commands.subtasks.replace(targets=targets)
     with pytest.raises(ValueError, match=r"commands.subtasks.targets=.*Valid: one or more of kettle, microwave"):
         kitchen_mdp.SubTasks(cfg, env)
+
+
+# -- environments of their own, before the one below, which stays open until the end of the file ----------------------
+
+
+def solved_by(env, expert) -> tuple[torch.Tensor, torch.Tensor]:
+    """Number of targets done in the first episode of each environment, and its strategy, shapes (E,)."""
+    env.reset(seed=0)
+    expert.reset()
+    strategy = expert.strategy.clone()
+    total, running = torch.zeros(env.num_envs), torch.ones(env.num_envs, dtype=torch.bool)
+    while running.any():
+        _, reward, terminated, truncated, _ = env.step(expert.act())
+        total += reward * running
+        running &= ~(terminated | truncated)
+        expert.reset((terminated | truncated).nonzero().squeeze(-1))
+    return total, strategy
+
+
+@pytest.mark.parametrize("task", [PARTIAL, MIXED])
+def test_experts_do_what_their_plans_say(make_env, task):
+    """These load the other two tasks."""
+    with make_env(horizon=1, num_envs=NUM_ENVS, task=task, physics="ovphysx") as env, torch.inference_mode():
+        expert = entry_point(task, "expert")(env)
+        total, strategy = solved_by(env, expert)
+        planned = torch.tensor([len(set(plan) & set(TASKS[task])) for plan in expert.PLANS])
+        assert len(strategy.unique()) > 1
+        assert (total <= planned[strategy]).all()
+        assert (total == planned[strategy]).float().mean() >= 0.9, (total, planned[strategy])
+
+
+def test_the_vision_variant_feels_joints_and_sees_the_rest(make_env):
+    from flow_rl_tasks.kitchen.kitchen_env_cfg import KitchenMixedVisionEnvCfg
+
+    assert KitchenMixedVisionEnvCfg().commands.subtasks.targets == TASKS[MIXED]
+    with make_env(horizon=1, num_envs=2, task=f"{COMPLETE}-Vision", physics="ovphysx") as env, torch.inference_mode():
+        obs, _ = env.reset(seed=0)
+        assert env.observation_manager.active_terms["policy"] == ["robot_qpos"]
+        assert obs["state"].shape == (2, 35)
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(50):
+            obs, *_ = env.step(torch.rand(2, 9, generator=generator) * 2.0 - 1.0)
+            assert torch.isfinite(obs["policy"]).all()
+        for camera in ("front", "wrist"):
+            assert obs[camera].shape == (2, 3, 96, 96) and obs[camera].float().std() > 20
+
+
+# -- one environment on each engine -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def env(make_env, request):
+    with make_env(horizon=1, num_envs=NUM_ENVS, task=COMPLETE, physics=request.param) as env, torch.inference_mode():
+        env.engine = request.param
+        yield env
+
+
+@pytest.fixture
+def still(env) -> torch.Tensor:
+    """New episodes, and the action that holds the arm still with the gripper open, shape (E, A)."""
+    env.reset(seed=0)
+    return hold_still(env.num_envs)
 
 
 # -- what moves -------------------------------------------------------------------------------------------------------
@@ -290,20 +338,6 @@ def test_random_actions_break_nothing(env):
 # -- experts ----------------------------------------------------------------------------------------------------------
 
 
-def solved_by(env, expert) -> tuple[torch.Tensor, torch.Tensor]:
-    """Number of targets done in the first episode of each environment, and its strategy, shapes (E,)."""
-    env.reset(seed=0)
-    expert.reset()
-    strategy = expert.strategy.clone()
-    total, running = torch.zeros(env.num_envs), torch.ones(env.num_envs, dtype=torch.bool)
-    while running.any():
-        _, reward, terminated, truncated, _ = env.step(expert.act())
-        total += reward * running
-        running &= ~(terminated | truncated)
-        expert.reset((terminated | truncated).nonzero().squeeze(-1))
-    return total, strategy
-
-
 def test_the_expert_does_all_targets(env):
     total, _ = solved_by(env, entry_point(COMPLETE, "expert")(env))
     assert (total == 4.0).float().mean() >= 0.9, total.tolist()
@@ -313,15 +347,3 @@ def test_the_expert_does_all_targets(env):
 def test_a_clumsy_expert_is_worse(env):
     total, _ = solved_by(env, entry_point(COMPLETE, "expert")(env, quality=0.0, seed=1))
     assert (total == 4.0).float().mean() < 0.9
-
-
-@pytest.mark.parametrize("task", [PARTIAL, MIXED])
-def test_experts_do_what_their_plans_say(make_env, task):
-    """These load the other two tasks."""
-    with make_env(horizon=1, num_envs=NUM_ENVS, task=task, physics="ovphysx") as env, torch.inference_mode():
-        expert = entry_point(task, "expert")(env)
-        total, strategy = solved_by(env, expert)
-        planned = torch.tensor([len(set(plan) & set(TASKS[task])) for plan in expert.PLANS])
-        assert len(strategy.unique()) > 1
-        assert (total <= planned[strategy]).all()
-        assert (total == planned[strategy]).float().mean() >= 0.9, (total, planned[strategy])

@@ -12,7 +12,8 @@ from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 
-TASKS = [f"FlowRL-{name}-Franka-Vision" for name in ("Lift", "Can", "Square")]
+KITCHENS = [f"Kitchen-{name}" for name in ("Complete", "Partial", "Mixed")]
+TASKS = [f"FlowRL-{name}-Franka-Vision" for name in ("Lift", "Can", "Square", *KITCHENS)]
 NUM_ENVS = 4
 
 
