@@ -20,6 +20,15 @@ def test_tile_places_every_environment_and_colours_its_outcome():
     assert (34, 160, 84) in colours and (206, 64, 56) in colours
 
 
+def test_the_header_fits_above_a_single_small_tile():
+    title = "FlowRL-Kitchen-Complete-Franka  expert  12.3 s"
+    header = tile(np.zeros((1, 60, 240, 3), dtype=np.uint8), ["running"], title)[:30].astype(int)
+    count = header[..., 1] - header[..., 0] > 60  # green
+    words = header.sum(axis=2) < 3 * 120
+    assert words.any() and count.any()
+    assert np.flatnonzero((words & ~count).any(axis=0)).max() < np.flatnonzero(count.any(axis=0)).min()
+
+
 def test_film_is_h264_with_all_frames(tmp_path):
     path = tmp_path / "film.mp4"
     rng = np.random.default_rng(0)

@@ -39,9 +39,11 @@ def tile(images: np.ndarray, marks: Sequence[str], title: str = "") -> np.ndarra
         left = _GAP + (index % columns) * (width + _GAP)
         canvas[top : top + height, left : left + width] = image
         _draw_mark(canvas[top - 3 : top + height + 3, left - 3 : left + width + 3], mark)
-    _text(canvas, title, (_GAP + 2, 24), _INK)
     count = f"success {sum(mark == 'success' for mark in marks)}/{num}"
-    _text(canvas, count, (canvas.shape[1] - _text_width(count) - _GAP - 2, 24), _MARKS["success"])
+    margin = _GAP + 2
+    scale = 0.6 * min(1.0, (canvas.shape[1] - 3 * margin) / (_text_width(title) + _text_width(count)))
+    _text(canvas, title, (margin, 24), _INK, scale)
+    _text(canvas, count, (canvas.shape[1] - _text_width(count, scale) - margin, 24), _MARKS["success"], scale)
     return canvas
 
 
