@@ -95,11 +95,11 @@ class MechanismSpawnerCfg(PartSpawnerCfg):
     joint_drive_props: list = [UsdPhysicsDriveCfg(drive_type="force", stiffness=0.0, damping=0.1)]
 
 
-def mechanism_cfg(name: str, links: Mapping[str, Link], shapes: tuple[Shape, ...] = ()) -> ArticulationCfg:
+def mechanism_cfg(name: str, links: Mapping[str, Link]) -> ArticulationCfg:
     """Asset of a mechanism at the origin of the environment."""
     return ArticulationCfg(
         prim_path=f"{{ENV_REGEX_NS}}/{name}",
-        spawn=MechanismSpawnerCfg(links=dict(links), shapes=shapes),
+        spawn=MechanismSpawnerCfg(links=dict(links)),
         init_state=ArticulationCfg.InitialStateCfg(joint_pos=dict.fromkeys(links, 0.0)),
         actuators={
             joint: ImplicitActuatorCfg(

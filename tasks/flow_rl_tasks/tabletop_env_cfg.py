@@ -3,7 +3,7 @@
 
 """What the tasks with one object share, the analogues of Robomimic's: pose actions, state, sparse reward, ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING
 from typing import Any
 
@@ -133,6 +133,11 @@ class TabletopTerminationsCfg:
     )
     non_finite = DoneTerm(func=mdp.Latch, params={"term": DoneTerm(func=mdp.non_finite), "metric": "non_finite"})
     time_out = DoneTerm(func=base_mdp.time_out, time_out=True)
+
+    def watch(self, objects: Sequence[str]) -> None:
+        """Let these objects of the scene end episodes instead of ``object``."""
+        for term in (self.dropped, self.non_finite):
+            term.params["term"].params["objects"] = objects
 
 
 @configclass

@@ -6,10 +6,8 @@
 import math
 from dataclasses import MISSING
 
-import isaaclab.envs.mdp as base_mdp
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg
 from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg
-from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_newton.physics import NewtonCfg
@@ -31,6 +29,7 @@ from flow_rl_tasks.tabletop_cfg import (
     TabletopSceneCfg,
     pose_controller,
 )
+from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
 
 
 @configclass
@@ -149,19 +148,10 @@ class FurnitureRewardsCfg:
 
 
 @configclass
-class FurnitureTerminationsCfg:
-    """Ends of an episode; all but the time-out are noticed at every control tick."""
+class FurnitureTerminationsCfg(TabletopTerminationsCfg):
+    """Ends of an episode."""
 
-    success = DoneTerm(func=mdp.Latch, params={"term": DoneTerm(func=mdp.assembled), "metric": "success"})
-    dropped = DoneTerm(
-        func=mdp.Latch,
-        params={"term": DoneTerm(func=mdp.dropped, params={"height": -0.05, "objects": []}), "metric": "dropped"},
-    )
-    non_finite = DoneTerm(
-        func=mdp.Latch,
-        params={"term": DoneTerm(func=mdp.non_finite, params={"objects": []}), "metric": "non_finite"},
-    )
-    time_out = DoneTerm(func=base_mdp.time_out, time_out=True)
+    success = success(mdp.assembled)
 
 
 @configclass
@@ -200,5 +190,4 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
             "yaw": self.randomization.yaw,
         }
         self.events.reset_arm.params["position_range"] = (-self.randomization.joints, self.randomization.joints)
-        for done in (self.terminations.dropped, self.terminations.non_finite):
-            done.params["term"].params["objects"] = names
+        self.terminations.watch(names)

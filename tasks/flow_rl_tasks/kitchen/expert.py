@@ -159,7 +159,7 @@ class KitchenExpert(PoseExpert):
         low = travels & (tool_pos[:, 2] < hover - 0.04) & ((pos - tool_pos)[:, :2].norm(dim=1) > 0.03)
         pos[:, :2] = torch.where(low.unsqueeze(1), tool_pos[:, :2], pos[:, :2])
         far = (self._grasp - tool_pos)[:, :2].norm(dim=1) > 0.10
-        pos[:, 2] = torch.where(travels, torch.where(far, torch.maximum(hover, height), hover), pos[:, 2])
+        pos[:, 2] = torch.where(travels, torch.where(far, height, hover), pos[:, 2])
 
         path, path_yaw = self._paths(tool_pos, position, kettle_pos)
         moves = self.phase == MOVE

@@ -8,7 +8,6 @@ import isaaclab.sim as sim_utils
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.envs.mdp import JointPositionActionCfg, RelativeJointPositionActionCfg
 from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg, SceneEntityCfg
-from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass, replace
 from isaaclab_newton.physics import NewtonCfg
@@ -20,13 +19,12 @@ from flow_rl_tasks import mdp
 from flow_rl_tasks.cameras import front_camera
 from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, HAND, RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
+from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
 from flow_rl_tasks.vision import VisionMixin
 
 from . import mdp as kitchen_mdp
 from .kitchen import BACK_BURNER, COUNTER, DARK, ELEMENTS, FRONT_BURNER, KETTLE
-
-FINGER_JOINTS = "panda_finger_joint[12]"
 
 
 def _burner(name: str, pos: tuple[float, float]) -> AssetBaseCfg:
@@ -74,7 +72,7 @@ class KitchenActionTermsCfg:
     """Change of the joints' positions per control tick: at most 0.2 rad, actions in [-1, 1]."""
 
     fingers: JointPositionActionCfg = JointPositionActionCfg(
-        asset_name="robot", joint_names=[FINGER_JOINTS], scale=0.02, offset=0.02, use_default_offset=False
+        asset_name="robot", joint_names=[FINGERS.joint_names], scale=0.02, offset=0.02, use_default_offset=False
     )
     """Positions of the fingers: closed at -1, open at 1."""
 
@@ -117,15 +115,7 @@ class KitchenObservationsCfg:
 class KitchenEventsCfg(RobotEventsCfg):
     """Randomisation at resets."""
 
-    reset_kitchen = EventTermCfg(
-        func=base_mdp.reset_joints_by_offset,
-        mode="reset",
-        params={
-            "asset_cfg": SceneEntityCfg("kitchen"),
-            "position_range": (0.0, 0.0),
-            "velocity_range": (0.0, 0.0),
-        },
-    )
+    reset_kitchen = scatter_joints(SceneEntityCfg("kitchen"), 0.0)
     reset_kettle = EventTermCfg(
         func=mdp.reset_objects_uniform, mode="reset", params={"objects": ["kettle"], "position": 0.015, "yaw": 0.1}
     )
@@ -139,22 +129,14 @@ class KitchenRewardsCfg:
 
 
 @configclass
-class KitchenTerminationsCfg:
-    """Ends of an episode; all but the time-out are noticed at every control tick."""
+class KitchenTerminationsCfg(TabletopTerminationsCfg):
+    """Ends of an episode."""
 
-    success = DoneTerm(func=mdp.Latch, params={"term": DoneTerm(func=kitchen_mdp.all_done), "metric": "success"})
-    dropped = DoneTerm(
-        func=mdp.Latch,
-        params={
-            "term": DoneTerm(func=mdp.dropped, params={"height": -0.05, "objects": ["kettle"]}),
-            "metric": "dropped",
-        },
-    )
-    non_finite = DoneTerm(
-        func=mdp.Latch,
-        params={"term": DoneTerm(func=mdp.non_finite, params={"objects": ["kettle"]}), "metric": "non_finite"},
-    )
-    time_out = DoneTerm(func=base_mdp.time_out, time_out=True)
+    success = success(kitchen_mdp.all_done)
+
+    def __post_init__(self):
+        """Watch the kettle."""
+        self.watch(("kettle",))
 
 
 @configclass

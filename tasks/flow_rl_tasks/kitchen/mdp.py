@@ -59,7 +59,6 @@ class SubTasks(CommandTerm):
         self._goal = goal.expand(self.num_envs, -1)
         self.done = torch.zeros(self.num_envs, len(SUBTASKS), dtype=torch.bool, device=self.device)
         """Whether each sub-task has been done in the episode, in the order of ``SUBTASKS``, shape (E, 7)."""
-        self._update_metrics()
 
     @property
     def command(self) -> torch.Tensor:
@@ -84,7 +83,9 @@ class SubTasks(CommandTerm):
 
     def reset(self, env_ids: Sequence[int] | slice | None = None) -> dict[str, torch.Tensor]:
         """Begin new episodes, and log the old ones."""
-        self._update_metrics()
+        # here, not at every step, because nobody looks before
+        self.metrics = {"solved": self.solved.float()}
+        self.metrics |= {name: self.done[:, index].float() for index, name in enumerate(SUBTASKS)}
         index_fill_(self.done, env_ids, False)
         return super().reset(env_ids)
 
@@ -101,8 +102,7 @@ class SubTasks(CommandTerm):
         return near & upright & (pos[:, 2] < ON_COUNTER) & ((tool - grip).norm(dim=1) > KETTLE_CLEARANCE)
 
     def _update_metrics(self) -> None:
-        self.metrics = {"solved": self.solved.float()}
-        self.metrics |= {name: self.done[:, index].float() for index, name in enumerate(SUBTASKS)}
+        """They are made when episodes end."""
 
     def _resample_command(self, env_ids: Sequence[int] | slice) -> None:
         """The goal stays."""

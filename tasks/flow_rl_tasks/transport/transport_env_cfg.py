@@ -224,8 +224,7 @@ class TransportTerminationsCfg(TabletopTerminationsCfg):
 
     def __post_init__(self):
         """Watch all objects."""
-        for term in (self.dropped, self.non_finite):
-            term.params["term"].params["objects"] = OBJECTS
+        self.watch(OBJECTS)
 
 
 @configclass
