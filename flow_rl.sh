@@ -7,7 +7,7 @@
 set -euo pipefail
 
 UV_VERSION=0.13.8
-MIN_DISK_GB=${FLOW_RL_MIN_DISK_GB:-9}
+MIN_DISK_GB=${FLOW_RL_MIN_DISK_GB:-10}
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 tool=$root/.tool

@@ -134,7 +134,7 @@ def test_full_disk_is_named(checkout):
     (checkout.bin / "df").unlink()
     write_program(checkout.bin / "df", "#!/usr/bin/env bash\necho header\necho disk 100000000 0 7000000 99% /\n")
     error = checkout.error("setup")
-    assert "9 GB" in error and "7 GB are free" in error
+    assert "10 GB" in error and "7 GB are free" in error
     checkout.stub_uv()
     assert checkout.run("setup", FLOW_RL_MIN_DISK_GB="7").returncode == 0
 
