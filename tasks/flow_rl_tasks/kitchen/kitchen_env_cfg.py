@@ -3,7 +3,6 @@
 
 """Environment of the kitchen tasks: the scene, joint actions, state with goal, one reward per sub-task."""
 
-import isaaclab.envs.mdp as base_mdp
 import isaaclab.sim as sim_utils
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.envs.mdp import JointPositionActionCfg, RelativeJointPositionActionCfg
@@ -106,7 +105,7 @@ class KitchenObservationsCfg:
         robot_qpos = ObservationTermCfg(func=mdp.joint_pos, params={"robot_cfg": SceneEntityCfg("robot")})
         kettle = ObservationTermCfg(func=kitchen_mdp.kettle)
         elements = ObservationTermCfg(func=kitchen_mdp.elements)
-        goal = ObservationTermCfg(func=base_mdp.generated_commands, params={"command_name": "subtasks"})
+        goal = ObservationTermCfg(func=kitchen_mdp.goal)
 
     policy: PolicyCfg = PolicyCfg()
 

@@ -2,3 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 
 """What a real robot's computer needs besides an exported policy; neither torch nor a simulator is imported."""
+
+from .package import PolicyPackage
+from .runner import Chunk, PolicyRunner
+
+__all__ = ["Chunk", "PolicyPackage", "PolicyRunner"]
