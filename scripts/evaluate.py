@@ -8,7 +8,6 @@ from pathlib import Path
 
 from flow_rl_tasks import launch
 
-SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
 TILE = (240, 180)
 """Size of one environment's picture in a film [pixels]."""
 
@@ -16,34 +15,21 @@ TILE = (240, 180)
 def main() -> None:
     """Check the input, run the episodes, write the numbers, then the film."""
     parser = launch.Parser(__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
-    source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
-    parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
-    parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
+    launch.add_policy_options(parser)
     parser.add_argument("--num_episodes", type=int, default=256, help="episodes, rounded up to a multiple of num_envs")
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     parser.add_argument("--video", type=Path, help="film to write, .mp4")
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args, overrides = parser.parse()
-    args.agent_overrides = [word for word in overrides if word.startswith("agent.")]
-    env_overrides = [word for word in overrides if word not in args.agent_overrides]
-
-    from flow_rl.utils.checkpoint import load_checkpoint
-    from flow_rl.utils.policies import check_sampling
-
+    env_overrides = launch.split_overrides(args, overrides)
     with launch.one_line_errors():
         for option in ("num_episodes", "video_envs"):
             if getattr(args, option) < 1:
                 raise ValueError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
         launch.refuse_overwrite("--output", args.output, args.overwrite)
         launch.refuse_overwrite("--video", args.video, args.overwrite)
-        checkpoint = load_checkpoint(args.checkpoint, args.device) if args.checkpoint else None
-        if checkpoint:
-            check_sampling(checkpoint, args.sampling)
-        # the expert decides at every control step, a trained policy as often as it was trained to
-        horizon = checkpoint["flow_rl"]["horizon"] if checkpoint else 1 if args.policy == "expert" else None
+        checkpoint, horizon = launch.load_policy(args)
         num_envs = min(args.num_envs, args.num_episodes)
         env_cfg = launch.env_config(args, env_overrides, horizon=horizon, num_envs=num_envs)
         horizon = horizon or env_cfg.actions.chunk.horizon
@@ -54,13 +40,13 @@ def main() -> None:
     from flow_rl.utils.evaluation import evaluate, record_film
 
     with launch.launch_env(args, env_cfg) as env:
-        policy = make_policy(args, env, checkpoint, horizon)
+        policy = launch.make_policy(args, env, checkpoint, horizon)
         result = evaluate(env, policy, args.num_episodes, seed=args.seed, horizon=horizon)
     result |= {
         "task": args.task,
         "policy": args.policy or checkpoint["flow_rl"]["stage"],
         "checkpoint": args.checkpoint and str(args.checkpoint),
-        "sampling": None if args.policy else SAMPLING[args.sampling],
+        "sampling": None if args.policy else launch.SAMPLING[args.sampling],
         "seed": args.seed,
         "num_envs": num_envs,
         "overrides": overrides,
@@ -71,29 +57,10 @@ def main() -> None:
         args.output.write_text(json.dumps(result, indent=2) + "\n")
     if args.video:
         with launch.launch_env(args, film_cfg) as env:
-            policy = make_policy(args, env, checkpoint, horizon)
+            policy = launch.make_policy(args, env, checkpoint, horizon)
             title = f"{args.task}  {args.policy or args.checkpoint.stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
-
-
-def make_policy(args, env, checkpoint: dict | None, horizon: int):
-    """Return the policy for an environment; a checkpoint must fit it."""
-    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
-
-    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
-    with launch.one_line_errors():
-        if args.policy == "expert":
-            expert = launch.entry_point(args.task, "expert")
-            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
-        if args.policy:
-            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
-        runner_cfg = None
-        if args.sampling == "stochastic":
-            learner = checkpoint["flow_rl"]["learner"]
-            runner_cfg = launch.runner_dict(launch.agent_config(args.task, learner, None, args.agent_overrides))
-        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
-        return checkpoint_policy(checkpoint, env, **options)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,11 @@ CONTROL_DT = 0.1
 """Duration of a control tick [s]: one action of a chunk, one simulation step."""
 
 
+def view(eye: tuple[float, float, float], lookat: tuple[float, float, float]) -> VisualizerCfg:
+    """Where viewers and films look from and at [m], in the frame of an environment."""
+    return VisualizerCfg(eye=eye, lookat=lookat, focal_length=20.0)
+
+
 @configclass
 class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
     """Environment whose actions are chunks, in a :class:`~flow_rl_tasks.mdp.ChunkAction` named ``chunk``."""
@@ -26,7 +31,7 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         dt=CONTROL_DT,
         device="cuda:0" if torch.cuda.is_available() else "cpu",
         physics=ManipulationPhysicsCfg(),
-        default_visualizer_cfg=VisualizerCfg(eye=(1.6, -1.4, 1.0), lookat=(0.35, 0.0, 0.15), focal_length=20.0),
+        default_visualizer_cfg=view(eye=(1.5, -0.8, 0.75), lookat=(0.3, 0.0, 0.25)),
     )
     decimation: int = 4
     is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation
@@ -38,8 +43,9 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         self.decimation = horizon
 
     def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the robot and its table from the front."""
-        self.scene.camera = front_camera(width, height)
+        """Add a camera for films, ``env.scene["camera"]``, which sees what viewers see."""
+        viewer = self.sim.default_visualizer_cfg
+        self.scene.camera = front_camera(width, height, viewer.eye, viewer.lookat)
 
     def play_mode(self) -> None:
         """Fewer environments, next to each other."""

@@ -15,8 +15,7 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.mechanism import mechanism_cfg
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
@@ -153,7 +152,11 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     As in Franka Kitchen (Gupta et al., 2019, "Relay Policy Learning") and its data sets in D4RL (Fu et al., 2020).
     """
 
-    sim: SimulationCfg = replace(ManipulationEnvCfg().sim, physics=KitchenPhysicsCfg())
+    sim: SimulationCfg = replace(
+        ManipulationEnvCfg().sim,
+        physics=KitchenPhysicsCfg(),
+        default_visualizer_cfg=view((-0.35, -0.95, 1.05), (0.5, 0.05, 0.1)),
+    )
     scene: KitchenSceneCfg = KitchenSceneCfg(num_envs=64, env_spacing=3.0)
     actions: KitchenActionsCfg = KitchenActionsCfg()
     commands: KitchenCommandsCfg = KitchenCommandsCfg()
@@ -162,10 +165,6 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     rewards: KitchenRewardsCfg = KitchenRewardsCfg()
     terminations: KitchenTerminationsCfg = KitchenTerminationsCfg()
     episode_length_s: float = 28.0
-
-    def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the whole counter."""
-        self.scene.camera = front_camera(width, height, eye=(-0.35, -0.95, 1.05), target=(0.5, 0.05, 0.1))
 
 
 @configclass

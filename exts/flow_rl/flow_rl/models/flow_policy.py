@@ -247,6 +247,17 @@ class FlowPolicy(nn.Module):
         """Chunk in the environment's units, shape (B, H * A), row-major (H, A)."""
         return self.action_normalizer.inverse(self.sample(self.get_latent(obs)))
 
+    @torch.no_grad()
+    def sample_chunks(self, obs: TensorDict | dict, num: int, generator: torch.Generator) -> torch.Tensor:
+        """Chunks in the environment's units from ``num`` other noises per observation, shape (num, B, H * A).
+
+        What is shown in viewers; the generator is the caller's own, so that acting is not disturbed.
+        """
+        latent = self.get_latent(obs)
+        noise = torch.randn(num, len(latent), self.output_dim, generator=generator, device=latent.device)
+        chunks = self.sample(latent.repeat(num, 1), noise.flatten(0, 1))
+        return self.action_normalizer.inverse(chunks).unflatten(0, (num, -1))
+
     def reset(self, dones: torch.Tensor | None = None, hidden_state=None) -> None:
         """Nothing is carried from one decision to the next."""
 
