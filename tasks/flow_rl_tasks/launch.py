@@ -24,11 +24,13 @@ import gymnasium as gym
 import torch
 import yaml
 
+from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import require, require_device
 from flow_rl_tasks import lift  # noqa: F401
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
+    from flow_rl.utils.packaged import Conditions
 
 
 class Parser(argparse.ArgumentParser):
@@ -185,9 +187,12 @@ def add_policy_options(parser: Parser) -> None:
     """Let a command line name a policy to evaluate, watch or record."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
+    source.add_argument("--package", type=Path, help="exported policy: a folder that scripts/export.py wrote")
     source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
     parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
     parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
+    parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
+    parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
 
 
 def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
@@ -196,11 +201,13 @@ def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[
     return [word for word in overrides if word not in args.agent_overrides]
 
 
-def load_policy(args: argparse.Namespace) -> tuple[dict | None, int | None]:
-    """Return the checked checkpoint, if one is named, and the chunk length of the policy; None for the task's."""
+def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
+    """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's."""
     from flow_rl.utils.checkpoint import load_checkpoint
     from flow_rl.utils.policies import check_sampling
 
+    if args.package:
+        return PolicyPackage(args.package), 1  # its runner hands out actions one by one
     if not args.checkpoint:
         # the expert decides at every control step, a trained policy as often as it was trained to
         return None, 1 if args.policy == "expert" else None
@@ -209,8 +216,15 @@ def load_policy(args: argparse.Namespace) -> tuple[dict | None, int | None]:
     return checkpoint, checkpoint["flow_rl"]["horizon"]
 
 
-def make_policy(args: argparse.Namespace, env: Any, checkpoint: dict | None, horizon: int) -> Policy:
-    """Return the policy for an environment; a checkpoint must fit it."""
+def make_policy(
+    args: argparse.Namespace,
+    env: Any,
+    source: dict | PolicyPackage | None,
+    horizon: int,
+    conditions: Conditions | None = None,
+) -> Policy:
+    """Return the policy for an environment; a checkpoint or package must fit it, and only packages have conditions."""
+    from flow_rl.utils.packaged import PackagePolicy
     from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
 
     action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
@@ -220,12 +234,15 @@ def make_policy(args: argparse.Namespace, env: Any, checkpoint: dict | None, hor
             return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
         if args.policy:
             return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
+        if isinstance(source, PolicyPackage):
+            options = {"execute": args.execute, "ensemble": args.ensemble}
+            return PackagePolicy(source, env, conditions, args.seed, **options)
         runner_cfg = None
         if args.sampling == "stochastic":
-            learner = checkpoint["flow_rl"]["learner"]
+            learner = source["flow_rl"]["learner"]
             runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
         options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
-        return checkpoint_policy(checkpoint, env, **options)
+        return checkpoint_policy(source, env, **options)
 
 
 def add_watch_options(parser: Parser) -> None:

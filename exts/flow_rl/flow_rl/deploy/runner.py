@@ -180,8 +180,10 @@ class PolicyRunner:
             measured = stamp.get(name) if isinstance(stamp, Mapping) else now if stamp is None else stamp
             if measured is None:
                 return f"{kind} {name!r} has no time stamp"
-            if not abs(now - measured) <= self._max_age:  # also for a stamp that is no number
-                return f"{kind} {name!r} is {now - measured:.3f} s old, more than {self._max_age} s"
+            if measured > now + self._max_age:
+                return f"{kind} {name!r} is more than {self._max_age} s ahead: clocks disagree"
+            if not now - measured <= self._max_age:  # also for a stamp that is no number
+                return f"{kind} {name!r} is more than {self._max_age} s old"
         return None
 
     def _check_vector(self, name: str, value: Any) -> str | None:

@@ -46,9 +46,9 @@ class Conditions:
 
 
 class PackagePolicy:
-    """An exported policy in an environment that takes one action per step, each environment with a runner of its own."""
+    """An exported policy where the environment takes one action per step; each environment has its own runner."""
 
-    def __init__(self, package: PolicyPackage, env: Any, conditions: Conditions, seed: int = 0, **options: Any):
+    def __init__(self, package: PolicyPackage, env: Any, conditions: Conditions | None, seed: int = 0, **options: Any):
         """Start the runners.
 
         Args:
@@ -59,6 +59,7 @@ class PackagePolicy:
             options: Settings of :class:`flow_rl.deploy.PolicyRunner`.
         """
         check_package(package, env)
+        conditions = conditions or Conditions()
         self._package, self._device, self._conditions = package, env.device, conditions
         self._random = np.random.default_rng((seed, 1))
         patience = (conditions.delay + 1) * package.period
