@@ -167,7 +167,9 @@ def test_untrained_learners_say_so():
     policy = FlowPolicy.from_settings({"obs_groups": {"policy": 5}, "action_dim": 3, "horizon": 4})
     checkpoint = pretrained(policy)
     checkpoint["flow_rl"] |= {"stage": "finetune", "learner": "rldt", "iteration": 0}
-    with pytest.raises(ValueError, match=r"--checkpoint = 'stage finetune, learner rldt, iteration 0'.*a trained policy"):
+    with pytest.raises(
+        ValueError, match=r"--checkpoint = 'stage finetune, learner rldt, iteration 0'.*a trained policy"
+    ):
         check_trained(checkpoint)
 
 
