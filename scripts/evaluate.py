@@ -7,6 +7,7 @@ Exported packages run as on a robot. Each value of --delay, --sensor_noise and -
 the table that is printed for them.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def main() -> None:
     launch.add_policy_options(parser)
     parser.add_argument("--num_episodes", type=int, default=256, help="episodes, rounded up to a multiple of num_envs")
     for name, (kind, description) in CONDITIONS.items():
-        parser.add_argument(f"--{name}", type=kind, nargs="+", default=[], help=f"package: {description}")
+        values = functools.partial(split, kind)
+        parser.add_argument(f"--{name}", type=values, default=[], metavar="A,B,...", help=f"package: {description}")
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     parser.add_argument("--video", type=Path, help="film to write, .mp4")
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
@@ -85,6 +87,11 @@ def main() -> None:
             title = f"{args.task}  {args.policy or (args.checkpoint or args.package).stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
+
+
+def split(kind: type, text: str) -> list:
+    """Return numbers that commas separate."""
+    return [kind(word) for word in text.split(",")]
 
 
 def list_conditions(args) -> list:

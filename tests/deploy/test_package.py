@@ -204,3 +204,12 @@ def test_numpy_and_onnxruntime_are_all_a_robot_needs(package):
     assert run.returncode == 0, run.stderr
     here = PolicyRunner(package, seed=7).act({"eef_pos": np.ones(3), "gripper_qpos": np.zeros(2)}).actions
     np.testing.assert_allclose([float(word) for word in run.stdout.split()], here.ravel(), atol=1e-6)
+
+
+def test_the_robots_computer_can_check_and_time_a_package(vision_package, tmp_path):
+    command = [sys.executable, "-m", "flow_rl.deploy", "--num_calls", "20"]
+    run = subprocess.run([*command, vision_package.folder], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "FlowRL-Nowhere: intact" in run.stdout and "20 decisions on one thread: p50" in run.stdout
+    run = subprocess.run([*command, tmp_path], capture_output=True, text=True)
+    assert run.returncode == 1 and "has no policy.yaml" in run.stderr

@@ -46,7 +46,7 @@ def test_packages_are_measured_on_both_engines(package, folder, physics):  # noq
     """One row per condition."""
     words = ["--package", package.folder, "--num_episodes", 4, "--num_envs", 4, "--output", folder / f"{physics}.json"]
     if physics == "ovphysx":
-        words += ["--delay", 1, 3, "--sensor_noise", 0.02, "--execute", 2, "--ensemble", 0.1]
+        words += ["--delay", "1,3", "--sensor_noise", 0.02, "--execute", 2, "--ensemble", 0.1]
     out = run(folder, "evaluate", *TASK, f"physics={physics}", *words)
     rows = [line.split(" | ")[0] for line in out.partition("| Condition")[2].splitlines() if line.startswith("| ")]
     assert rows[1:] == ["| none", "| delay 1", "| delay 3", "| sensor noise 0.02"][: 4 if physics == "ovphysx" else 1]

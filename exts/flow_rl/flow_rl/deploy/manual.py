@@ -36,7 +36,8 @@ runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a fol
   {num_vectors} observations of the simulator to compare orders of magnitude with.
 - Start near the initial posture below, with the workspace empty and the emergency stop in your hand.
 - Try `PolicyRunner(..., max_change=0.1)` first: it bounds how much an action may change per control step.
-- Look at `runner.latency()`: {period:g} s is all the time there is until the next action.
+- `python -m flow_rl.deploy path/to/this/folder` on the robot's computer verifies the package and says how long a
+  decision takes; {period:g} s is all the time there is until the next action. `runner.latency()` says it later.
 
 ## Observations
 
