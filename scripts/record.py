@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flow_rl_tasks import launch
 
-FORMATS = ("mp4", "page", "rrd")
+FORMATS = "mp4,page,rrd"
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     parser = launch.Parser(__doc__)
     launch.add_watch_options(parser)
     parser.add_argument("--output", type=Path, default=Path("outputs/record"), help="folder for the recordings")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="what to write")
+    parser.add_argument("--formats", default=FORMATS, help=f"what to write, of {FORMATS}")
     parser.add_argument("--overwrite", action="store_true", help="replace existing recordings")
     args, overrides = parser.parse()
     os.environ.pop("DISPLAY", None)  # or the film would open a window
@@ -25,9 +25,10 @@ def main() -> None:
     from flow_rl.utils.evaluation import play
     from flow_rl_tasks.recorders import RECORDERS, check_formats
 
-    files = {RECORDERS[name][0]: RECORDERS[name][1] for name in args.formats}
     with launch.one_line_errors():
-        check_formats(args.formats)
+        formats = args.formats.split(",")
+        check_formats(formats)
+        files = {RECORDERS[name][0]: RECORDERS[name][1] for name in formats}
         for name in files:
             launch.refuse_overwrite("--output", args.output / name, args.overwrite)
         env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)

@@ -42,8 +42,8 @@ class ChunkView:
         self.sample_chunks: Callable[[dict, int, torch.Generator], torch.Tensor] | None = None
         """The policy's :meth:`~flow_rl.models.FlowPolicy.sample_chunks`, if it can be sampled."""
         self._generator = torch.Generator(env.device).manual_seed(0)  # the policy's own numbers stay as they are
-        self._lines = _markers("Lines", chosen=_rod(0.005, CHOSEN), sampled=_rod(0.002, SAMPLED))
-        self._ends = _markers("Ends", chosen=_cube(0.018, CHOSEN), sampled=_cube(0.009, SAMPLED))
+        self._lines = _markers("Lines", chosen=_rod(0.004, CHOSEN), sampled=_rod(0.0015, SAMPLED))
+        self._ends = _markers("Ends", chosen=_cube(0.012, CHOSEN), sampled=_cube(0.006, SAMPLED))
         table = env.cfg.scene.table
         size = (table.spawn.size[0] + 0.1, table.spawn.size[1] + 0.1, 0.03)
         self._frames = _markers("Outcomes", success=_box(size, SUCCESS), failure=_box(size, FAILURE))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes.util
 import math
+import os
 from dataclasses import MISSING
 from pathlib import Path
 from unittest import mock
@@ -26,7 +27,7 @@ from isaaclab_visualizers.viser.viser_visualizer import ViserVisualizer
 
 from isaaclab.utils import configclass
 
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_choice
 from flow_rl.utils.film import FilmWriter
 
 
@@ -87,6 +88,7 @@ class RerunRecorder(RerunVisualizer):
 
     def initialize(self, scene_data_provider) -> None:
         """Begin to record."""
+        os.environ["RERUN_FLUSH_TICK_SECS"] = "60"  # or each picture is a chunk of its own, and files five times as big
         with mock.patch.multiple(rerun, serve_grpc=lambda **_: "", serve_web_viewer=lambda **_: None):
             super().initialize(scene_data_provider)
 
@@ -110,6 +112,7 @@ class FilmRecorderCfg(NewtonGLVisualizerCfg):
     streaming_view: bool = False
     window_width: int = 1280
     window_height: int = 720
+    light_color: tuple[float, float, float] = (0.7, 0.7, 0.7)  # pale tables are overexposed in the default's light
 
 
 @configclass
@@ -157,11 +160,13 @@ RECORDERS = {
 
 
 def check_formats(formats: list[str]) -> None:
-    """Raise a ValueError if something cannot be recorded on this machine."""
+    """Raise a ValueError if something cannot be recorded, or not on this machine."""
+    for name in formats:
+        require_choice("--formats", name, RECORDERS)
     require(
         "mp4" not in formats or ctypes.util.find_library("EGL") is not None,
         "--formats",
         "mp4",
         "page and rrd on this machine, which lacks libEGL",
-        "install it (package libegl1), or pass --formats page rrd.",
+        "install it (package libegl1), or pass --formats page,rrd.",
     )
