@@ -31,7 +31,7 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         dt=CONTROL_DT,
         device="cuda:0" if torch.cuda.is_available() else "cpu",
         physics=ManipulationPhysicsCfg(),
-        default_visualizer_cfg=view(eye=(1.1, -0.58, 0.55), lookat=(0.44, 0.0, 0.14)),
+        default_visualizer_cfg=view(eye=(1.2, -0.63, 0.6), lookat=(0.42, 0.0, 0.16)),
     )
     decimation: int = 4
     is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation

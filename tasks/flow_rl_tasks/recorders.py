@@ -9,7 +9,6 @@ because all draw Newton's model of the scene, whichever engine moves it.
 
 from __future__ import annotations
 
-import ctypes.util
 import math
 import os
 from dataclasses import MISSING
@@ -18,6 +17,8 @@ from unittest import mock
 
 import rerun
 import rerun.blueprint as rrb
+
+from isaaclab.utils import configclass
 from isaaclab_visualizers.newton import NewtonGLVisualizerCfg
 from isaaclab_visualizers.newton.newton_visualizer import NewtonGLVisualizer
 from isaaclab_visualizers.rerun import RerunVisualizerCfg
@@ -25,9 +26,6 @@ from isaaclab_visualizers.rerun.rerun_visualizer import RerunVisualizer
 from isaaclab_visualizers.viser import ViserVisualizerCfg
 from isaaclab_visualizers.viser.viser_visualizer import ViserVisualizer
 
-from isaaclab.utils import configclass
-
-from flow_rl.utils.check import require, require_choice
 from flow_rl.utils.film import FilmWriter
 
 
@@ -151,22 +149,5 @@ class RerunRecorderCfg(RerunVisualizerCfg):
         self.record_to_rrd = self.path
 
 
-RECORDERS = {
-    "mp4": ("episode.mp4", FilmRecorderCfg),
-    "page": ("episode.html", PageRecorderCfg),
-    "rrd": ("episode.rrd", RerunRecorderCfg),
-}
-"""What can be recorded: names of files and what writes them."""
-
-
-def check_formats(formats: list[str]) -> None:
-    """Raise a ValueError if something cannot be recorded, or not on this machine."""
-    for name in formats:
-        require_choice("--formats", name, RECORDERS)
-    require(
-        "mp4" not in formats or ctypes.util.find_library("EGL") is not None,
-        "--formats",
-        "mp4",
-        "page and rrd on this machine, which lacks libEGL",
-        "install it (package libegl1), or pass --formats page,rrd.",
-    )
+RECORDERS = {"mp4": FilmRecorderCfg, "page": PageRecorderCfg, "rrd": RerunRecorderCfg}
+"""What writes each format."""
