@@ -55,12 +55,12 @@ class FilmRecorder(NewtonGLVisualizer):
 class BrowserVisualizer(ViserVisualizer):
     """The browser viewer, with the task's camera for whoever opens it, whenever that is."""
 
-    def initialize(self, scene_data_provider) -> None:
-        """Open the server."""
-        super().initialize(scene_data_provider)
+    def _set_viser_camera_view(self, pose) -> None:
+        """Set the camera of present and of future clients."""
         camera = self._viewer._server.initial_camera
-        camera.position, camera.look_at = self._resolve_initial_camera_pose()
+        camera.position, camera.look_at = pose
         camera.fov = math.radians(self._focal_length_to_vertical_fov_degrees())
+        super()._set_viser_camera_view(pose)
 
 
 class PageRecorder(BrowserVisualizer):
