@@ -18,7 +18,7 @@ from unittest import mock
 import rerun
 import rerun.blueprint as rrb
 
-from isaaclab.utils import configclass
+from isaaclab.utils import configclass, replace
 from isaaclab_visualizers.newton import NewtonGLVisualizerCfg
 from isaaclab_visualizers.newton.newton_visualizer import NewtonGLVisualizer
 from isaaclab_visualizers.rerun import RerunVisualizerCfg
@@ -34,7 +34,7 @@ class FilmRecorder(NewtonGLVisualizer):
 
     def __init__(self, cfg: FilmRecorderCfg):
         """Prepare the film."""
-        super().__init__(cfg)
+        super().__init__(replace(cfg, headless=True))  # a copy: simulations do not step viewers listed as headless
         self._film: FilmWriter | None = None
 
     def step(self, dt: float) -> None:

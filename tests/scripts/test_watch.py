@@ -16,12 +16,12 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, save_checkpoint
+from tests.films import count_pixels, read_film
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "outputs" / "tests"
@@ -91,25 +91,12 @@ def look(page, name: str) -> np.ndarray:
         time.sleep(1.0)
 
 
-def share(picture: np.ndarray, color: str) -> int:
-    """Number of pixels of a picture (height, width, 3) that are of a marker's colour."""
-    red, green, blue = picture.astype(int).transpose(2, 0, 1)
-    masks = {
-        "chosen": (red > 150) & (green < 0.6 * red) & (blue < 0.3 * red),
-        "sampled": (blue > 150) & (red < 0.4 * blue) & (green < 0.8 * blue),
-        "failure": (red > 150) & (abs(green - blue) < 20) & (green < 0.5 * red),
-    }
-    return int(masks[color].sum())
-
-
 def test_the_film_shows_chunks_and_the_outcome(recording):
-    frames = imageio_ffmpeg.read_frames(str(recording / "episode.mp4"))
-    width, height = next(frames)["size"]
-    film = [np.frombuffer(frame, dtype=np.uint8).reshape(height, width, 3) for frame in frames]
+    film = read_film(recording / "episode.mp4")
     assert len(film) == 1 + TICKS + HOLD
-    assert share(film[0], "chosen") == share(film[0], "sampled") == 0, "nothing has been decided yet"
-    assert share(film[1], "chosen") > 50 and share(film[1], "sampled") > 200
-    assert share(film[-1], "failure") > share(film[TICKS], "failure") + 5000, "the cube is red too"
+    assert count_pixels(film[0], "chosen") == count_pixels(film[0], "sampled") == 0, "nothing has been decided yet"
+    assert count_pixels(film[1], "chosen") > 50 and count_pixels(film[1], "sampled") > 200
+    assert count_pixels(film[-1], "failure") > count_pixels(film[TICKS], "failure") + 5000, "the cube is red too"
     assert not np.array_equal(film[1], film[TICKS])
 
 
