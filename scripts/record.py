@@ -5,11 +5,14 @@
 
 import os
 import tempfile
+from ctypes.util import find_library
 from pathlib import Path
 
+from flow_rl.utils.check import require, require_choice
 from flow_rl_tasks import launch
 
-FORMATS = ("mp4", "page", "rrd")
+FILES = {"mp4": "episode.mp4", "page": "episode.html", "rrd": "episode.rrd"}
+"""Names of the recordings of each format."""
 
 
 def main() -> None:
@@ -17,31 +20,38 @@ def main() -> None:
     parser = launch.Parser(__doc__)
     launch.add_watch_options(parser)
     parser.add_argument("--output", type=Path, default=Path("outputs/record"), help="folder for the recordings")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="what to write")
+    parser.add_argument("--formats", default=",".join(FILES), help="what to write: a comma-separated list")
     parser.add_argument("--overwrite", action="store_true", help="replace existing recordings")
     args, overrides = parser.parse()
-    os.environ.pop("DISPLAY", None)  # or the film would open a window
-
-    from flow_rl.utils.evaluation import play
-    from flow_rl_tasks.recorders import RECORDERS, check_formats
-
-    files = {RECORDERS[name][0]: RECORDERS[name][1] for name in args.formats}
+    formats = args.formats.split(",")
     with launch.one_line_errors():
-        check_formats(args.formats)
-        for name in files:
-            launch.refuse_overwrite("--output", args.output / name, args.overwrite)
+        for name in formats:
+            require_choice("--formats", name, FILES)
+            launch.refuse_overwrite("--output", args.output / FILES[name], args.overwrite)
+        require(
+            "mp4" not in formats or find_library("EGL") is not None,
+            "--formats",
+            "mp4",
+            "page and rrd on this machine, which lacks libEGL",
+            "install it (package libegl1), or pass --formats page,rrd.",
+        )
         env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)
         args.output.mkdir(parents=True, exist_ok=True)
 
+    os.environ.pop("DISPLAY", None)  # or the film would open a window
+    from flow_rl.utils.evaluation import play
+    from flow_rl_tasks.recorders import RECORDERS
+
     with tempfile.TemporaryDirectory(dir=args.output) as folder:
-        env_cfg.sim.visualizer_cfgs = [recorder(path=str(Path(folder, name))) for name, recorder in files.items()]
+        paths = {name: Path(folder, FILES[name]) for name in formats}
+        env_cfg.sim.visualizer_cfgs = [RECORDERS[name](path=str(path)) for name, path in paths.items()]
         with launch.launch_env(args, env_cfg) as env:
             policy = launch.make_policy(args, env, checkpoint, horizon)
             env.chunk_view.follow(policy, args.particles, hold=1.5)
             solved = play(env, policy, seed=args.seed, once=True)
-        for name in files:  # complete only now
-            os.replace(Path(folder, name), args.output / name)
-            print(f"[flow_rl] {args.output / name}")
+        for path in paths.values():  # complete only now
+            os.replace(path, args.output / path.name)
+            print(f"[flow_rl] {args.output / path.name}")
     print(f"[flow_rl] success in {int(solved.sum())} of {len(solved)} episodes")
 
 

@@ -3,6 +3,7 @@
 
 """Watch a policy in the browser: the scene, where its chunks lead, and what else it might have done."""
 
+import contextlib
 import socket
 import time
 
@@ -31,7 +32,8 @@ def main() -> None:
         policy = launch.make_policy(args, env, checkpoint, horizon)
         env.chunk_view.follow(policy, args.particles)
         env.sim.add_render_callback("real_time", pace(env.step_dt / horizon))
-        play(env, policy, seed=args.seed, once=False)
+        with contextlib.suppress(KeyboardInterrupt):
+            play(env, policy, seed=args.seed, once=False)
 
 
 def pace(dt: float):

@@ -42,13 +42,15 @@ class ChunkView:
         self.sample_chunks: Callable[[dict, int, torch.Generator], torch.Tensor] | None = None
         """The policy's :meth:`~flow_rl.models.FlowPolicy.sample_chunks`, if it can be sampled."""
         self._generator = torch.Generator(env.device).manual_seed(0)  # the policy's own numbers stay as they are
-        self._lines = _markers("Lines", chosen=_rod(0.005, CHOSEN), sampled=_rod(0.002, SAMPLED))
-        self._ends = _markers("Ends", chosen=_cube(0.018, CHOSEN), sampled=_cube(0.009, SAMPLED))
+        self._lines = _markers("Lines", chosen=_rod(0.004, CHOSEN), sampled=_rod(0.0015, SAMPLED))
+        self._ends = _markers("Ends", chosen=_cube(0.012, CHOSEN), sampled=_cube(0.006, SAMPLED))
         table = env.cfg.scene.table
         size = (table.spawn.size[0] + 0.1, table.spawn.size[1] + 0.1, 0.03)
         self._frames = _markers("Outcomes", success=_box(size, SUCCESS), failure=_box(size, FAILURE))
         self._frame_pos = env.scene.env_origins + torch.tensor(table.init_state.pos, device=env.device)
-        self._outcomes = torch.full((env.num_envs,), -1, device=env.device)  # -1: running, or a prototype's index
+        camera, origin = env.cfg.sim.default_visualizer_cfg, env.scene.env_origins[0].cpu()
+        eye, lookat = (tuple((origin + torch.tensor(point)).tolist()) for point in (camera.eye, camera.lookat))
+        env.sim.set_camera_view(eye, lookat)  # the first environment, not what is between all of them
 
     def follow(self, policy: Policy, num_particles: int, hold: float = 0.0) -> None:
         """Sample a policy's chunks, if it can be sampled, and hold the ends of episodes [s]."""
@@ -78,21 +80,21 @@ class ChunkView:
     def show_outcomes(self, env_ids: Sequence[int] | torch.Tensor) -> None:
         """Frame the tables whose episodes are over, render, and take the frames away."""
         env = self.env
-        over = torch.zeros_like(self._outcomes, dtype=torch.bool)
+        over = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
         over[env_ids] = True
         over &= env.reset_buf.bool() & (env.episode_length_buf > 0)  # as at the beginning nothing is over
         if not env.sim.is_rendering or not over.any():
             return
-        success = env.termination_manager.get_term("success")
-        self._draw_frames(torch.where(over, (~success).long(), -1))
+        self._draw_frames(over)
         for _ in range(1 + round(self.hold / env.sim.get_rendering_dt())):
             env.sim.render()
-        self._draw_frames(torch.full_like(self._outcomes, -1))
+        self._draw_frames(torch.zeros_like(over))
 
-    def _draw_frames(self, outcomes: torch.Tensor) -> None:
-        kinds = outcomes.clamp(min=0).int()
-        scales = (outcomes >= 0).float().unsqueeze(1).expand(-1, 3)
-        self._frames.visualize(translations=self._frame_pos, scales=scales, marker_indices=kinds)
+    def _draw_frames(self, over: torch.Tensor) -> None:
+        """Frame these tables in the colours of their outcomes, and no others."""
+        failure = ~self.env.termination_manager.get_term("success")
+        scales = over.float().unsqueeze(1).expand(-1, 3)
+        self._frames.visualize(translations=self._frame_pos, scales=scales, marker_indices=failure.int())
 
 
 def _markers(name: str, **prototypes: sim_utils.ShapeCfg) -> VisualizationMarkers:

@@ -31,7 +31,7 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         dt=CONTROL_DT,
         device="cuda:0" if torch.cuda.is_available() else "cpu",
         physics=ManipulationPhysicsCfg(),
-        default_visualizer_cfg=view(eye=(1.5, -0.8, 0.75), lookat=(0.3, 0.0, 0.25)),
+        default_visualizer_cfg=view(eye=(1.2, -0.63, 0.6), lookat=(0.42, 0.0, 0.16)),
     )
     decimation: int = 4
     is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation

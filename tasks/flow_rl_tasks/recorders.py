@@ -9,14 +9,16 @@ because all draw Newton's model of the scene, whichever engine moves it.
 
 from __future__ import annotations
 
-import ctypes.util
 import math
+import os
 from dataclasses import MISSING
 from pathlib import Path
 from unittest import mock
 
 import rerun
 import rerun.blueprint as rrb
+
+from isaaclab.utils import configclass, replace
 from isaaclab_visualizers.newton import NewtonGLVisualizerCfg
 from isaaclab_visualizers.newton.newton_visualizer import NewtonGLVisualizer
 from isaaclab_visualizers.rerun import RerunVisualizerCfg
@@ -24,9 +26,6 @@ from isaaclab_visualizers.rerun.rerun_visualizer import RerunVisualizer
 from isaaclab_visualizers.viser import ViserVisualizerCfg
 from isaaclab_visualizers.viser.viser_visualizer import ViserVisualizer
 
-from isaaclab.utils import configclass
-
-from flow_rl.utils.check import require
 from flow_rl.utils.film import FilmWriter
 
 
@@ -35,7 +34,7 @@ class FilmRecorder(NewtonGLVisualizer):
 
     def __init__(self, cfg: FilmRecorderCfg):
         """Prepare the film."""
-        super().__init__(cfg)
+        super().__init__(replace(cfg, headless=True))  # a copy: simulations do not step viewers listed as headless
         self._film: FilmWriter | None = None
 
     def step(self, dt: float) -> None:
@@ -56,12 +55,12 @@ class FilmRecorder(NewtonGLVisualizer):
 class BrowserVisualizer(ViserVisualizer):
     """The browser viewer, with the task's camera for whoever opens it, whenever that is."""
 
-    def initialize(self, scene_data_provider) -> None:
-        """Open the server."""
-        super().initialize(scene_data_provider)
+    def _set_viser_camera_view(self, pose) -> None:
+        """Set the camera of present and of future clients."""
         camera = self._viewer._server.initial_camera
-        camera.position, camera.look_at = self._resolve_initial_camera_pose()
+        camera.position, camera.look_at = pose
         camera.fov = math.radians(self._focal_length_to_vertical_fov_degrees())
+        super()._set_viser_camera_view(pose)
 
 
 class PageRecorder(BrowserVisualizer):
@@ -87,6 +86,7 @@ class RerunRecorder(RerunVisualizer):
 
     def initialize(self, scene_data_provider) -> None:
         """Begin to record."""
+        os.environ["RERUN_FLUSH_TICK_SECS"] = "60"  # or each picture is a chunk of its own, and files five times as big
         with mock.patch.multiple(rerun, serve_grpc=lambda **_: "", serve_web_viewer=lambda **_: None):
             super().initialize(scene_data_provider)
 
@@ -110,6 +110,7 @@ class FilmRecorderCfg(NewtonGLVisualizerCfg):
     streaming_view: bool = False
     window_width: int = 1280
     window_height: int = 720
+    light_color: tuple[float, float, float] = (0.7, 0.7, 0.7)  # pale tables are overexposed in the default's light
 
 
 @configclass
@@ -148,20 +149,5 @@ class RerunRecorderCfg(RerunVisualizerCfg):
         self.record_to_rrd = self.path
 
 
-RECORDERS = {
-    "mp4": ("episode.mp4", FilmRecorderCfg),
-    "page": ("episode.html", PageRecorderCfg),
-    "rrd": ("episode.rrd", RerunRecorderCfg),
-}
-"""What can be recorded: names of files and what writes them."""
-
-
-def check_formats(formats: list[str]) -> None:
-    """Raise a ValueError if something cannot be recorded on this machine."""
-    require(
-        "mp4" not in formats or ctypes.util.find_library("EGL") is not None,
-        "--formats",
-        "mp4",
-        "page and rrd on this machine, which lacks libEGL",
-        "install it (package libegl1), or pass --formats page rrd.",
-    )
+RECORDERS = {"mp4": FilmRecorderCfg, "page": PageRecorderCfg, "rrd": RerunRecorderCfg}
+"""What writes each format."""

@@ -5,6 +5,7 @@
 
 import re
 import runpy
+import socket
 import sys
 from pathlib import Path
 
@@ -133,6 +134,29 @@ def test_missing_gpu_is_named(script, name):
 def test_collect_refuses(script, demos, words, message):
     code, line = script("collect_demos", *TASK, *words)
     assert code == 2 and message in line
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("record", ["--formats", "mp4,gif"], r"--formats = 'gif'.*'mp4', 'page', 'rrd'"),
+        ("record", ["--formats", "rrd", "--output", "."], r"episode\.rrd' exists already.*--overwrite"),
+        ("record", ["--particles", "-1"], r"--particles = -1.*0 or more"),
+        ("watch", ["--viz", "rerun"], r"--viz = .*rerun.*Remedy: leave it out"),
+        ("watch", ["env.sim.dtt=3"], "'env.sim.dtt=3' names no field"),
+    ],
+)
+def test_watching_refuses(script, tmp_path, name, words, message):
+    (tmp_path / "episode.rrd").write_bytes(b"precious")
+    code, line = script(name, *TASK, "--policy", "expert", *words)
+    assert code == 2 and re.search(message, line, re.DOTALL), line
+
+
+def test_a_port_that_is_taken_is_named(script):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code, line = script("watch", *TASK, "--policy", "expert", "--port", port)
+    assert code == 2 and f"--port = {port}" in line and "8081" in line
 
 
 @pytest.mark.parametrize(

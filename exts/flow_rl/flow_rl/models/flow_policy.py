@@ -254,9 +254,10 @@ class FlowPolicy(nn.Module):
 
         What is shown in viewers; the generator is the caller's own, so that acting is not disturbed.
         """
-        latent = self.get_latent(obs)
-        noise = torch.randn(num, len(latent), self.output_dim, generator=generator, device=latent.device)
-        chunks = self.sample(latent.repeat(num, 1), noise.flatten(0, 1))
+        device = self.score_coefs.device
+        latent = self.get_latent({group: obs[group].to(device) for group in self.obs_groups})
+        noise = torch.randn(num * len(latent), self.output_dim, generator=generator, device=generator.device)
+        chunks = self.sample(latent.repeat(num, 1), noise.to(device))
         return self.action_normalizer.inverse(chunks).unflatten(0, (num, -1))
 
     def reset(self, dones: torch.Tensor | None = None, hidden_state=None) -> None:
