@@ -10,6 +10,9 @@ from flow_rl_tasks import launch
 NUM_STEPS = 8
 """Decisions of each environment from which test vectors are made."""
 
+NUM_COMPARED = 10_000
+"""Most observations of demonstrations on which package and checkpoint are compared."""
+
 
 def main() -> None:
     """Check the input, look at the task, write the package."""
@@ -19,12 +22,14 @@ def main() -> None:
     parser.add_argument(
         "--max_change", type=float, help="greatest change of an action per control step; none if left out"
     )
+    parser.add_argument("--demos", type=Path, help="HDF5 file: compare package and checkpoint on its observations")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
     parser.set_defaults(num_envs=4)
     args, overrides = parser.parse()
 
     from flow_rl.deploy.export import check_trained
     from flow_rl.utils.check import require
+    from flow_rl.storage.demos import load_demos
     from flow_rl.utils.checkpoint import load_checkpoint
 
     with launch.one_line_errors():
@@ -39,8 +44,12 @@ def main() -> None:
         require(facts["task"] in (None, task), "--checkpoint", f"for task {facts['task']}", f"one for {task}", remedy)
         check_trained(checkpoint)
         env_cfg = launch.env_config(args, overrides, horizon=facts["horizon"])
+        demos = args.demos and load_demos(args.demos, obs_keys=[*facts["obs_groups"], *facts["image_shapes"]])
 
-    from flow_rl.deploy.export import export_package, package_size
+    import numpy as np
+    import torch
+
+    from flow_rl.deploy.export import compare, export_package, package_size
     from flow_rl.models import FlowPolicy
     from flow_rl_tasks.contract import describe_task
 
@@ -57,8 +66,15 @@ def main() -> None:
         "num_test_vectors": len(next(iter(samples.values()))),
         **contract,
     }
-    export_package(FlowPolicy.from_checkpoint(checkpoint), contract, samples, args.output)
+    policy = FlowPolicy.from_checkpoint(checkpoint)
+    package = export_package(policy, contract, samples, args.output)
     print(f"[flow_rl] package of {package_size(args.output) / 1e6:.2f} MB in {args.output}, intact and verified")
+    if demos:
+        num = min(NUM_COMPARED, len(demos.obs))
+        rows = np.random.default_rng(args.seed).choice(len(demos.obs), num, replace=False)
+        images = {name: torch.from_numpy(demos.images[name][rows]) for name in facts["image_shapes"]}
+        worst = compare(policy, package, torch.from_numpy(demos.obs[rows]).float(), images)
+        print(f"[flow_rl] on {num} observations of {args.demos} it differs from the checkpoint by at most {worst:.1e}")
 
 
 def refuse_foreign_folder(path: Path) -> None:

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -24,10 +25,12 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def package(folder, checkpoint):  # noqa: F811
+def package(folder, checkpoint, demos):  # noqa: F811
     """Package of a policy that has hardly been trained."""
-    out = run(folder, "export", *TASK, "physics=ovphysx", "--checkpoint", checkpoint, "--output", folder / "package")
+    words = ["--checkpoint", checkpoint, "--output", folder / "package", "--demos", demos]
+    out = run(folder, "export", *TASK, "physics=ovphysx", *words)
     assert "MB in" in out and "intact and verified" in out
+    assert float(re.search(r"differs from the checkpoint by at most (\S+)", out)[1]) < 1e-5
     return PolicyPackage(folder / "package")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 
@@ -120,6 +121,9 @@ def test_play_films_and_exports(trained, pretrained):
     latent = policy.get_latent({"policy": obs})
     expected = policy.action_normalizer.inverse(policy.sample(latent, noise))
     torch.testing.assert_close(exported(obs, noise), expected)
+    session = onnxruntime.InferenceSession(trained / "exported" / "policy.onnx")
+    (actions,) = session.run(None, {"obs": obs[:1].numpy(), "noise": noise[:1].numpy()})
+    torch.testing.assert_close(torch.from_numpy(actions), expected[:1].detach(), atol=1e-5, rtol=1e-4)
 
 
 def test_training_without_a_policy_names_the_remedy(tmp_path):

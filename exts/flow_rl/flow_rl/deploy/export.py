@@ -69,6 +69,33 @@ def export_package(
     return PolicyPackage(folder)
 
 
+@torch.inference_mode()
+def compare(
+    policy: FlowPolicy, package: PolicyPackage, vectors: torch.Tensor, images: dict[str, torch.Tensor], batch: int = 256
+) -> float:
+    """Greatest difference between the actions of a policy and of its package.
+
+    Args:
+        policy: The policy, on the CPU.
+        package: Its package.
+        vectors: Observations (N, O).
+        images: Pictures (N, 3, h, w) of each camera, bytes.
+        batch: Observations that are compared at a time.
+    """
+    generator, worst = torch.Generator().manual_seed(0), 0.0
+    dims = list(policy.group_dims.values())
+    for start in range(0, len(vectors), batch):
+        part = slice(start, start + batch)
+        obs = dict(zip(policy.group_dims, vectors[part].split(dims, dim=-1), strict=True))
+        obs |= {name: images[name][part] for name in policy.image_shapes}
+        noise = torch.randn(len(vectors[part]), policy.output_dim, generator=generator)
+        chunks = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
+        pictures = [obs[name].numpy() for name in policy.image_shapes]
+        ours = package.infer(vectors[part].numpy(), pictures, noise.numpy())
+        worst = max(worst, float(np.abs(ours.reshape(chunks.shape) - chunks.numpy()).max()))
+    return worst
+
+
 def package_size(folder: Path) -> int:
     """Size of all files [bytes]."""
     return sum(path.stat().st_size for path in folder.iterdir())
