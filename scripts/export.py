@@ -28,8 +28,8 @@ def main() -> None:
     args, overrides = parser.parse()
 
     from flow_rl.deploy.export import check_trained
-    from flow_rl.utils.check import require
     from flow_rl.storage.demos import load_demos
+    from flow_rl.utils.check import require
     from flow_rl.utils.checkpoint import load_checkpoint
 
     with launch.one_line_errors():
