@@ -18,7 +18,7 @@ from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
 from flow_rl_tasks import mdp
 from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import (
     ARM_JOINTS,
@@ -164,7 +164,7 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     randomization: RandomizationCfg = LOW
     """Beginnings of episodes."""
 
-    sim: SimulationCfg = replace(ManipulationEnvCfg().sim, physics=FurniturePhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg())
     decimation: int = 8
     scene: TabletopSceneCfg = TabletopSceneCfg(num_envs=64, env_spacing=2.5)
     actions: FurnitureActionsCfg = FurnitureActionsCfg()
@@ -191,3 +191,4 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
         }
         self.events.reset_arm.params["position_range"] = (-self.randomization.joints, self.randomization.joints)
         self.terminations.watch(names)
+        super().__post_init__()

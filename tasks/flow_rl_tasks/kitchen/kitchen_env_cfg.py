@@ -17,7 +17,7 @@ from flow_rl_assets.mechanism import mechanism_cfg
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_tasks import mdp
 from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
@@ -154,7 +154,7 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     As in Franka Kitchen (Gupta et al., 2019, "Relay Policy Learning") and its data sets in D4RL (Fu et al., 2020).
     """
 
-    sim: SimulationCfg = replace(ManipulationEnvCfg().sim, physics=KitchenPhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(KitchenPhysicsCfg())
     scene: KitchenSceneCfg = KitchenSceneCfg(num_envs=64, env_spacing=3.0)
     actions: KitchenActionsCfg = KitchenActionsCfg()
     commands: KitchenCommandsCfg = KitchenCommandsCfg()
