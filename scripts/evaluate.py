@@ -9,8 +9,6 @@ from pathlib import Path
 from flow_rl_tasks import launch
 
 SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
-TILE = (240, 180)
-"""Size of one environment's picture in a film [pixels]."""
 
 
 def main() -> None:
@@ -49,12 +47,12 @@ def main() -> None:
         horizon = horizon or env_cfg.actions.chunk.horizon
         if args.video:
             film_cfg = launch.env_config(args, env_overrides, horizon=1, num_envs=args.video_envs)
-            film_group = launch.add_film(film_cfg, *TILE)
+            film_group = launch.add_film(film_cfg)
 
     from flow_rl.utils.evaluation import evaluate, record_film
 
     with launch.launch_env(args, env_cfg) as env:
-        policy = make_policy(args, env, checkpoint, horizon)
+        policy = launch.make_policy(args, env, checkpoint, horizon)
         result = evaluate(env, policy, args.num_episodes, seed=args.seed, horizon=horizon)
     result |= {
         "task": args.task,
@@ -71,29 +69,10 @@ def main() -> None:
         args.output.write_text(json.dumps(result, indent=2) + "\n")
     if args.video:
         with launch.launch_env(args, film_cfg) as env:
-            policy = make_policy(args, env, checkpoint, horizon)
+            policy = launch.make_policy(args, env, checkpoint, horizon)
             title = f"{args.task}  {args.policy or args.checkpoint.stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
-
-
-def make_policy(args, env, checkpoint: dict | None, horizon: int):
-    """Return the policy for an environment; a checkpoint must fit it."""
-    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
-
-    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
-    with launch.one_line_errors():
-        if args.policy == "expert":
-            expert = launch.entry_point(args.task, "expert")
-            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
-        if args.policy:
-            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
-        runner_cfg = None
-        if args.sampling == "stochastic":
-            learner = checkpoint["flow_rl"]["learner"]
-            runner_cfg = launch.runner_dict(launch.agent_config(args.task, learner, None, args.agent_overrides))
-        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
-        return checkpoint_policy(checkpoint, env, **options)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import torch
@@ -26,6 +26,9 @@ import yaml
 
 from flow_rl.utils.check import require_device
 from flow_rl_tasks import lift  # noqa: F401
+
+if TYPE_CHECKING:
+    from flow_rl.utils.evaluation import Policy
 
 
 class Parser(argparse.ArgumentParser):
@@ -174,7 +177,7 @@ def env_config(
     return env_cfg
 
 
-def add_film(env_cfg: Any, width: int, height: int) -> str:
+def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     """Let an environment observe pictures of itself, and return the name of that observation group."""
     from isaaclab.envs.mdp import image_rgb
     from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
@@ -196,6 +199,32 @@ def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
         env = gym.make(args.task, cfg=env_cfg)
         cleanup.callback(close_env, env)
         yield env.unwrapped
+
+
+def make_policy(args: argparse.Namespace, env: Any, checkpoint: dict | None, horizon: int) -> Policy:
+    """Return the policy for an environment; a checkpoint must fit it.
+
+    Args:
+        args: Options task, policy, sampling, quality, seed, and the overrides agent_overrides.
+        env: Manager-based environment.
+        checkpoint: Trained policy; None for those that ``args.policy`` names.
+        horizon: Chunk length of the policy, H.
+    """
+    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
+
+    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
+    with one_line_errors():
+        if args.policy == "expert":
+            expert = entry_point(args.task, "expert")
+            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
+        if args.policy:
+            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
+        runner_cfg = None
+        if args.sampling == "stochastic":
+            learner = checkpoint["flow_rl"]["learner"]
+            runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
+        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
+        return checkpoint_policy(checkpoint, env, **options)
 
 
 def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:
