@@ -8,7 +8,8 @@ Off unless ``presets=sim_to_real`` is given. How cameras differ is :mod:`flow_rl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import isaaclab.envs.mdp as base_mdp
@@ -19,6 +20,9 @@ from isaaclab.scene import InteractiveSceneCfg
 from isaaclab.utils.noise import GaussianNoiseCfg
 from isaaclab_ov.physics import OvPhysxCfg
 from isaaclab_tasks.utils import PresetCfg, preset
+
+FRICTION_RANGES = ("static_friction_range", "dynamic_friction_range")
+GAIN_RANGES = ("stiffness_distribution_params", "damping_distribution_params")
 
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width", "robot_qpos")
 """Terms of a policy's observations that a real robot knows of itself; those of a second one end in ``_2``."""
@@ -53,17 +57,21 @@ def vary_physics(cfg: ManagerBasedRLEnvCfg) -> None:
     Masses, friction and gains are drawn once for each environment, latencies for each episode, noise at each step.
     """
     for name, asset in movable(cfg.scene):
-        _vary_friction(cfg, name, asset)
+        vary = functools.partial(_at_startup, cfg, name)
+        for material in materials(asset):
+            if (friction := getattr(material, "static_friction", None)) is not None:
+                params = dict.fromkeys(FRICTION_RANGES, around(FRICTION_SPREAD, friction))
+                params |= {"restitution_range": (0.0, 0.0), "num_buckets": 256, "make_consistent": True}
+                vary("friction", base_mdp.randomize_rigid_body_material, **params)
         if isinstance(asset, RigidObjectCfg):
-            spread = {"mass_distribution_params": around(MASS_SPREAD), "operation": "scale"}
-            _at_startup(cfg, f"{name}_mass", base_mdp.randomize_rigid_body_mass, name, **spread)
-        if isinstance(asset, ArticulationCfg):
-            gains = around(GAIN_SPREAD)
-            spread = {"stiffness_distribution_params": gains, "damping_distribution_params": gains}
-            _at_startup(cfg, f"{name}_gains", base_mdp.randomize_actuator_gains, name, **spread, operation="scale")
-        if isinstance(asset, ArticulationCfg) and any(actuator.friction for actuator in asset.actuators.values()):
-            spread = {"friction_distribution_params": around(JOINT_FRICTION_SPREAD), "operation": "scale"}
-            _at_startup(cfg, f"{name}_joint_friction", base_mdp.randomize_joint_parameters, name, **spread)
+            mass = around(MASS_SPREAD)
+            vary("mass", base_mdp.randomize_rigid_body_mass, mass_distribution_params=mass, operation="scale")
+            continue
+        params = dict.fromkeys(GAIN_RANGES, around(GAIN_SPREAD))
+        vary("gains", base_mdp.randomize_actuator_gains, **params, operation="scale")
+        if any(actuator.friction for actuator in asset.actuators.values()):
+            params = {"friction_distribution_params": around(JOINT_FRICTION_SPREAD), "operation": "scale"}
+            vary("joint_friction", base_mdp.randomize_joint_parameters, **params)
     cfg.actions.chunk.max_latency = for_transfer(MAX_LATENCY, otherwise=0)
     cfg.observations.policy.enable_corruption = True
     for name, term in vars(cfg.observations.policy).items():
@@ -79,13 +87,19 @@ def keep_combined_friction(cfg: ManagerBasedRLEnvCfg) -> None:
     """
     if isinstance(cfg.sim.physics, OvPhysxCfg):
         for name, asset in movable(cfg.scene):
-            if any(getattr(material, "friction_combine_mode", None) for material in asset.spawn.physics_material):
+            if any(getattr(material, "friction_combine_mode", None) for material in materials(asset)):
                 setattr(cfg.events, f"{name}_friction", None)
 
 
 def movable(scene: InteractiveSceneCfg) -> list[tuple[str, RigidObjectCfg | ArticulationCfg]]:
     """Assets of a scene that move, and their names."""
     return [(name, asset) for name, asset in vars(scene).items() if isinstance(asset, RigidObjectCfg | ArticulationCfg)]
+
+
+def materials(asset: RigidObjectCfg | ArticulationCfg) -> Sequence[Any]:
+    """Fragments of the physics material of an asset, none for one without."""
+    material = getattr(asset.spawn, "physics_material", None) or ()
+    return material if isinstance(material, Sequence) else (material,)
 
 
 def around(spread: float, middle: float = 1.0) -> tuple[float, float]:
@@ -98,14 +112,7 @@ def is_seen(name: str, term: ObservationTermCfg) -> bool:
     return name.removesuffix("_2") not in PROPRIOCEPTION and term.func is not base_mdp.generated_commands
 
 
-def _vary_friction(cfg: ManagerBasedRLEnvCfg, name: str, asset: RigidObjectCfg | ArticulationCfg) -> None:
-    """Let the friction of an asset's surfaces be drawn near its own."""
-    friction = around(FRICTION_SPREAD, asset.spawn.physics_material[0].static_friction)
-    params = {"static_friction_range": friction, "dynamic_friction_range": friction, "make_consistent": True}
-    params |= {"restitution_range": (0.0, 0.0), "num_buckets": 64}
-    _at_startup(cfg, f"{name}_friction", base_mdp.randomize_rigid_body_material, name, **params)
-
-
-def _at_startup(cfg: ManagerBasedRLEnvCfg, event: str, func: Callable, asset: str, **params: Any) -> None:
-    params = {"asset_cfg": SceneEntityCfg(asset), **params}
-    setattr(cfg.events, event, for_transfer(EventTermCfg(func=func, mode="startup", params=params)))
+def _at_startup(cfg: ManagerBasedRLEnvCfg, asset: str, what: str, func: Callable, **params: Any) -> None:
+    """Add an event that draws something of an asset once for each environment."""
+    event = EventTermCfg(func=func, mode="startup", params={"asset_cfg": SceneEntityCfg(asset), **params})
+    setattr(cfg.events, f"{asset}_{what}", for_transfer(event))

@@ -8,6 +8,8 @@ import itertools
 import pytest
 import torch
 
+from tests.tasks.episodes import first_episodes
+
 pytestmark = pytest.mark.sim
 
 NUM_ENVS = 4
@@ -141,6 +143,14 @@ def test_actions_are_late_and_objects_are_seen_badly(make_env):
         torch.testing.assert_close(noise[9:], torch.full((10,), 1e-3), rtol=0.2, atol=0)
         env.reset(env_ids=torch.arange(8))
         assert torch.equal(chunk.latency[8:], lag[8:]) and not torch.equal(chunk.latency[:8], lag[:8])
+
+
+def test_the_expert_allows_for_late_actions(make_env):
+    """One that does not overshoots: it solves five in six."""
+    from flow_rl_tasks.lift.expert import LiftExpert
+
+    with make_env(1, 32, PRESET, physics="ovphysx") as env:
+        assert first_episodes(env, LiftExpert(env)).all()
 
 
 def test_parts_do_not_become_slippery_on_physx(make_env):
