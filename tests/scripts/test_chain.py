@@ -133,7 +133,19 @@ def test_interrupted_collection_leaves_whole_episodes(folder):
 
 def test_two_policies_are_compared_from_the_same_starts(folder, checkpoint):
     film = folder / "compare.mp4"
-    words = ["--checkpoints", checkpoint, "expert", "--names", "clone", "teacher", "--video", film, "--num_envs", 2]
+    words = [
+        "--checkpoints",
+        checkpoint,
+        "expert",
+        "--names",
+        "clone",
+        "teacher",
+        "--video",
+        film,
+        "--num_envs",
+        2,
+        "env.episode_length_s=3",
+    ]
     out = run(folder, "compare", *SIM, *words)
     solved, total = re.search(r"^clone: (\d) of (\d), ", out, re.MULTILINE).groups()
     assert total == "2" and "teacher: 2 of 2, 100.0% [34.2%, 100.0%]" in out
