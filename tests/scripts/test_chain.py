@@ -133,20 +133,8 @@ def test_interrupted_collection_leaves_whole_episodes(folder):
 
 def test_two_policies_are_compared_from_the_same_starts(folder, checkpoint):
     film = folder / "compare.mp4"
-    words = [
-        "--checkpoints",
-        checkpoint,
-        "expert",
-        "--names",
-        "clone",
-        "teacher",
-        "--video",
-        film,
-        "--num_envs",
-        2,
-        "env.episode_length_s=3",
-    ]
-    out = run(folder, "compare", *SIM, *words)
+    words = ["--names", "clone", "teacher", "--video", film, "--num_envs", 2, "env.episode_length_s=3"]
+    out = run(folder, "compare", *SIM, "--checkpoints", checkpoint, "expert", *words)
     solved, total = re.search(r"^clone: (\d) of (\d), ", out, re.MULTILINE).groups()
     assert total == "2" and "teacher: 2 of 2, 100.0% [34.2%, 100.0%]" in out
     assert f"only clone: 0, only teacher: {2 - int(solved)}, both: {solved}, neither: 0" in out
