@@ -21,6 +21,8 @@ Usage: ./flow_rl.sh COMMAND [arguments]
 
   setup           build the environment (every other command does so when it is missing)
   demo [...]      collect, pretrain, fine-tune, evaluate and report, from nothing (--smoke: a short run)
+  watch [...]     show a policy in the browser (--task T --checkpoint C)
+  record [...]    write an episode as a film, a web page and a Rerun recording (--task T --checkpoint C)
   test [...]      run the whole test suite (arguments go to pytest)
   -p FILE [...]   run a script with the environment's Python
   ANYTHING ELSE   is a command of Isaac Lab: train, play, zero_agent, random_agent, list_envs, ...
@@ -112,7 +114,7 @@ python=$venv/bin/python
 
 case $1 in
     setup) ;;
-    demo) exec "$python" "$root/scripts/demo.py" "${@:2}" ;;
+    demo | watch | record) exec "$python" "$root/scripts/$1.py" "${@:2}" ;;
     test) cd "$root" && exec "$python" -m pytest -m "" "${@:2}" ;;
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
     *) exec "$python" -m isaaclab "$@" ;;

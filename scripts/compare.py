@@ -20,11 +20,10 @@ def main() -> None:
     args, overrides = parser.parse()
     names = args.names or [Path(source).stem for source in args.checkpoints]
 
-    from flow_rl.utils.checkpoint import load_checkpoint
-
     with launch.one_line_errors():
         launch.refuse_overwrite("--video", args.video, args.overwrite)
-        checkpoints = [None if path == "expert" else load_checkpoint(path, args.device) for path in args.checkpoints]
+        sides = [side(args, source) for source in args.checkpoints]
+        policies = [launch.load_policy(each) for each in sides]
         env_cfg = launch.env_config(args, overrides, horizon=1)
         group = launch.add_film(env_cfg)
 
@@ -33,10 +32,8 @@ def main() -> None:
 
     reels, solved = [], []
     with launch.launch_env(args, env_cfg) as env:
-        for name, checkpoint in zip(names, checkpoints, strict=True):
-            horizon = checkpoint["flow_rl"]["horizon"] if checkpoint else 1
-            options = {"policy": None if checkpoint else "expert", "sampling": "random", "quality": 1.0}
-            policy = launch.make_policy(argparse.Namespace(**vars(args), **options), env, checkpoint, horizon)
+        for name, each, (source, horizon) in zip(names, sides, policies, strict=True):
+            policy = launch.make_policy(each, env, source, horizon)
             reels.append(Reel())
             for images, marks in filmed_episodes(env, policy, group=group, seed=args.seed, horizon=horizon):
                 reels[-1].add(tile(images, marks, name))
@@ -50,6 +47,14 @@ def main() -> None:
         film.add(picture, repeat=round(2.0 / step))
     print(report(names, solved))
     print(f"[flow_rl] film in {args.video}")
+
+
+def side(args: argparse.Namespace, source: str) -> argparse.Namespace:
+    """Return the options of one policy: the expert's, a checkpoint's or, for a folder, an exported package's."""
+    kind = "policy" if source == "expert" else "package" if Path(source).is_dir() else "checkpoint"
+    options = dict.fromkeys(("policy", "package", "checkpoint", "execute", "ensemble"))
+    options |= {kind: source if kind == "policy" else Path(source), "sampling": "random", "quality": 1.0}
+    return argparse.Namespace(**vars(args), **options)
 
 
 def report(names: list[str], solved: list[list[bool]]) -> str:

@@ -225,6 +225,8 @@ def test_parallel_set_ups_wait_for_each_other(checkout):
     [
         (["train", "--task", "T", "a b"], "-m isaaclab train --task T a b"),
         (["demo", "--smoke"], "{root}/scripts/demo.py --smoke"),
+        (["watch", "--task", "T"], "{root}/scripts/watch.py --task T"),
+        (["record", "--task", "T"], "{root}/scripts/record.py --task T"),
         (["test", "-x"], "-m pytest -m  -x"),
         (["-p", "mine.py", "1"], "mine.py 1"),
         (["-p", "scripts/ours.py", "1"], "{root}/scripts/ours.py 1"),

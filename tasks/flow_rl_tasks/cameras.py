@@ -38,9 +38,7 @@ def camera_cfg(
     )
 
 
-def front_camera(
-    width: int, height: int, eye: Vector = (1.5, -0.8, 0.75), target: Vector = (0.3, 0.0, 0.25)
-) -> CameraCfg:
+def front_camera(width: int, height: int, eye: Vector, target: Vector) -> CameraCfg:
     """Camera of each environment for films."""
     return camera_cfg("{ENV_REGEX_NS}/Camera", width, height, eye, target)
 

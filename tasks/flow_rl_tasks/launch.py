@@ -24,11 +24,13 @@ import gymnasium as gym
 import torch
 import yaml
 
-from flow_rl.utils.check import require_device
+from flow_rl.deploy import PolicyPackage
+from flow_rl.utils.check import require, require_device
 from flow_rl_tasks import lift  # noqa: F401
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
+    from flow_rl.utils.packaged import Conditions
 
 
 class Parser(argparse.ArgumentParser):
@@ -177,6 +179,89 @@ def env_config(
     return env_cfg
 
 
+SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
+"""Choices of ``--sampling``, and their names in results."""
+
+
+def add_policy_options(parser: Parser) -> None:
+    """Let a command line name a policy to evaluate, watch or record."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
+    source.add_argument("--package", type=Path, help="exported policy: a folder that scripts/export.py wrote")
+    source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
+    parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
+    parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
+    parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
+    parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
+
+
+def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
+    """Give the policy the overrides of its learner, and return those of the environment."""
+    args.agent_overrides = [word for word in overrides if word.startswith("agent.")]
+    return [word for word in overrides if word not in args.agent_overrides]
+
+
+def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
+    """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's."""
+    from flow_rl.utils.checkpoint import load_checkpoint
+    from flow_rl.utils.policies import check_sampling
+
+    if args.package:
+        return PolicyPackage(args.package), 1  # its runner hands out actions one by one
+    if not args.checkpoint:
+        # the expert decides at every control step, a trained policy as often as it was trained to
+        return None, 1 if args.policy == "expert" else None
+    checkpoint = load_checkpoint(args.checkpoint, args.device)
+    check_sampling(checkpoint, args.sampling)
+    return checkpoint, checkpoint["flow_rl"]["horizon"]
+
+
+def make_policy(
+    args: argparse.Namespace,
+    env: Any,
+    source: dict | PolicyPackage | None,
+    horizon: int,
+    conditions: Conditions | None = None,
+) -> Policy:
+    """Return the policy for an environment; a checkpoint or package must fit it, and only packages have conditions."""
+    from flow_rl.utils.packaged import PackagePolicy
+    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
+
+    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
+    with one_line_errors():
+        if args.policy == "expert":
+            expert = entry_point(args.task, "expert")
+            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
+        if args.policy:
+            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
+        if isinstance(source, PolicyPackage):
+            options = {"execute": args.execute, "ensemble": args.ensemble}
+            return PackagePolicy(source, env, conditions, args.seed, **options)
+        runner_cfg = None
+        if args.sampling == "stochastic":
+            learner = source["flow_rl"]["learner"]
+            runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
+        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
+        return checkpoint_policy(source, env, **options)
+
+
+def add_watch_options(parser: Parser) -> None:
+    """Let a command line name a policy, and how much of it is shown."""
+    add_policy_options(parser)
+    parser.add_argument("--particles", type=int, default=16, help="further samples of the policy to draw")
+    parser.set_defaults(num_envs=1)
+
+
+def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, dict | None, int]:
+    """Return the environment's configuration, the checkpoint if there is one, and the chunk length."""
+    require(args.particles >= 0, "--particles", args.particles, "0 or more", "leave it out for 16.")
+    require(args.visualizer is None, "--viz", args.visualizer, "no choice here", "leave it out, or use play.")
+    env_overrides = split_overrides(args, overrides)
+    checkpoint, horizon = load_policy(args)
+    env_cfg = env_config(args, env_overrides, horizon=horizon)
+    return env_cfg, checkpoint, horizon or env_cfg.actions.chunk.horizon
+
+
 def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     """Let an environment observe pictures of itself, and return the name of that observation group."""
     from isaaclab.envs.mdp import image_rgb
@@ -199,32 +284,6 @@ def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
         env = gym.make(args.task, cfg=env_cfg)
         cleanup.callback(close_env, env)
         yield env.unwrapped
-
-
-def make_policy(args: argparse.Namespace, env: Any, checkpoint: dict | None, horizon: int) -> Policy:
-    """Return the policy for an environment; a checkpoint must fit it.
-
-    Args:
-        args: Options task, policy, sampling, quality, seed, and the overrides agent_overrides.
-        env: Manager-based environment.
-        checkpoint: Trained policy; None for those that ``args.policy`` names.
-        horizon: Chunk length of the policy, H.
-    """
-    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
-
-    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
-    with one_line_errors():
-        if args.policy == "expert":
-            expert = entry_point(args.task, "expert")
-            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
-        if args.policy:
-            return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
-        runner_cfg = None
-        if args.sampling == "stochastic":
-            learner = checkpoint["flow_rl"]["learner"]
-            runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
-        options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
-        return checkpoint_policy(checkpoint, env, **options)
 
 
 def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:

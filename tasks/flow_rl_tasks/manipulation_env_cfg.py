@@ -20,13 +20,22 @@ CONTROL_DT = 0.1
 """Duration of a control tick [s]: one action of a chunk, one simulation step."""
 
 
-def simulation_cfg(physics: PresetCfg) -> SimulationCfg:
+def view(eye: tuple[float, float, float], lookat: tuple[float, float, float]) -> VisualizerCfg:
+    """Where viewers and films look from and at [m], in the frame of an environment."""
+    return VisualizerCfg(eye=eye, lookat=lookat, focal_length=20.0)
+
+
+VIEW = view(eye=(1.2, -0.63, 0.6), lookat=(0.42, 0.0, 0.16))
+"""A robot at a table, from the front."""
+
+
+def simulation_cfg(physics: PresetCfg, viewer: VisualizerCfg = VIEW) -> SimulationCfg:
     """One step per control tick, in one of several physics engines."""
     return SimulationCfg(
         dt=CONTROL_DT,
         device="cuda:0" if torch.cuda.is_available() else "cpu",
         physics=physics,
-        default_visualizer_cfg=VisualizerCfg(eye=(1.6, -1.4, 1.0), lookat=(0.35, 0.0, 0.15), focal_length=20.0),
+        default_visualizer_cfg=viewer,
     )
 
 
@@ -49,8 +58,9 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         self.decimation = horizon
 
     def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the robot and its table from the front."""
-        self.scene.camera = front_camera(width, height)
+        """Add a camera for films, ``env.scene["camera"]``, which sees what viewers see."""
+        viewer = self.sim.default_visualizer_cfg
+        self.scene.camera = front_camera(width, height, viewer.eye, viewer.lookat)
 
     def play_mode(self) -> None:
         """Fewer environments, next to each other."""

@@ -5,6 +5,7 @@
 
 import copy
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -116,6 +117,21 @@ def test_cameras_that_the_environment_lacks_are_refused(learner, make_runner):
         message = rf"agent.obs_groups.{part} = {re.escape(repr(groups))} .*environment, \['policy'\]. Remedy: .*-Vision"
         with pytest.raises(ValueError, match=message):
             make_runner(cfg=cfg)
+
+
+@every_learner
+def test_a_viewer_may_sample_the_policy(learner, make_runner):
+    """An environment with a viewer is given the policy's samples; chunks it plays are not changed by taking them."""
+    env = PointMass()
+    env.unwrapped.chunk_view = SimpleNamespace(sample_chunks=None)
+    runner = make_runner(learner, env=env)
+    obs, policy = env.get_observations(), runner.get_inference_policy()
+    torch.manual_seed(0)
+    expected = policy(obs)
+    torch.manual_seed(0)
+    samples = env.unwrapped.chunk_view.sample_chunks(obs, 3, torch.Generator().manual_seed(0))
+    assert samples.shape == (3, *expected.shape)
+    assert torch.equal(policy(obs), expected)
 
 
 def test_discovery():

@@ -51,6 +51,19 @@ def test_initial_noise():
     assert torch.equal(zero(obs), zero(obs))
 
 
+def test_samples_for_viewers_leave_acting_alone():
+    """They come from the caller's generator, differ, and are chunks that the policy might have chosen."""
+    policy, obs = make(), observe()
+    state = torch.get_rng_state()
+    samples = policy.sample_chunks(obs, 3, torch.Generator().manual_seed(1))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert samples.shape == (3, 7, H * A) and not samples.requires_grad
+    noise = torch.randn(3, 7, H * A, generator=torch.Generator().manual_seed(1))
+    for sample, start in zip(samples, noise, strict=True):
+        expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), start))
+        torch.testing.assert_close(sample, expected)
+
+
 def test_score_drift():
     """The flow follows v + alpha_i s; without coefficients it follows v."""
     policy, latent, noise = make(num_flow_steps=2), torch.randn(7, OBS), torch.randn(7, H * A)

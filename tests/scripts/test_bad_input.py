@@ -5,6 +5,7 @@
 
 import re
 import runpy
+import socket
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from flow_rl.models import FlowPolicy
 from flow_rl.storage.demos import DemoWriter
+from flow_rl.utils.checkpoint import describe, save_checkpoint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TASK = ["--task", "FlowRL-Lift-Franka"]
@@ -134,6 +137,29 @@ def test_collect_refuses(script, demos, words, message):
 
 
 @pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("record", ["--formats", "mp4,gif"], r"--formats = 'gif'.*'mp4', 'page', 'rrd'"),
+        ("record", ["--formats", "rrd", "--output", "."], r"episode\.rrd' exists already.*--overwrite"),
+        ("record", ["--particles", "-1"], r"--particles = -1.*0 or more"),
+        ("watch", ["--viz", "rerun"], r"--viz = .*rerun.*Remedy: leave it out"),
+        ("watch", ["env.sim.dtt=3"], "'env.sim.dtt=3' names no field"),
+    ],
+)
+def test_watching_refuses(script, tmp_path, name, words, message):
+    (tmp_path / "episode.rrd").write_bytes(b"precious")
+    code, line = script(name, *TASK, "--policy", "expert", *words)
+    assert code == 2 and re.search(message, line, re.DOTALL), line
+
+
+def test_a_port_that_is_taken_is_named(script):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code, line = script("watch", *TASK, "--policy", "expert", "--port", port)
+    assert code == 2 and f"--port = {port}" in line and "8081" in line
+
+
+@pytest.mark.parametrize(
     ("word", "message"),
     [
         ("env.actions.chunk.horizon=3", "horizon=3 does not divide decimation=4"),
@@ -176,3 +202,37 @@ def test_evaluate_knows_when_there_is_no_noise_to_sample(script, demos):
     pretrain(cfg, load_demos(demos), output=demos.with_name("p.pt"), progress=False)
     code, line = script("evaluate", *TASK, "--checkpoint", "p.pt", "--sampling", "stochastic")
     assert code == 2 and "stage 'pretrain'" in line
+
+
+@pytest.fixture
+def untrained(tmp_path) -> Path:
+    """A checkpoint of a learner that has not begun."""
+    policy = FlowPolicy.from_settings({"obs_groups": {"policy": 19}, "action_dim": 7, "horizon": 4})
+    facts = describe(policy.settings, stage="finetune", learner="rldt", task="FlowRL-Lift-Franka", iteration=0)
+    save_checkpoint(tmp_path / "untrained.pt", {"actor_state_dict": policy.state_dict(), "iter": 0, "flow_rl": facts})
+    return tmp_path / "untrained.pt"
+
+
+def test_export_refuses(script, untrained, tmp_path):
+    words = ["--checkpoint", untrained, "--output"]
+    code, line = script("export", *TASK, *words, "new")
+    assert code == 2 and "'stage finetune, learner rldt, iteration 0'" in line and "pretrain it" in line
+    code, line = script("export", "--task", "FlowRL-Can-Franka", *words, "new")
+    assert code == 2 and "for task FlowRL-Lift-Franka" in line and "pass --task FlowRL-Lift-Franka" in line
+    code, line = script("export", *TASK, *words, "new", "--max_change", "-1")
+    assert code == 2 and "--max_change = -1.0" in line
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("precious")
+    code, line = script("export", *TASK, *words, "thesis")
+    assert code == 2 and "exists already and is left untouched" in line
+    code, line = script("export", *TASK, *words, "thesis", "--overwrite")
+    assert code == 2 and "is no package" in line
+
+
+def test_conditions_are_for_packages(script, untrained, tmp_path):
+    words = [*TASK, "--checkpoint", untrained]
+    for option, value in (("--delay", "1"), ("--sensor_noise", "0.1"), ("--execute", "2"), ("--ensemble", "0.1")):
+        code, line = script("evaluate", *words, option, value)
+        assert code == 2 and f"{option} = " in line and "export the policy first" in line
+    code, line = script("evaluate", *TASK, "--package", tmp_path)
+    assert code == 2 and "has no policy.yaml" in line

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
 from flow_rl.utils.report import read_scalar
+from tests.films import count_pixels, read_film
 
 TASK = ["--task", "FlowRL-Lift-Franka", "--device", "cpu"]
 SMALL = ["agent.actor.hidden_dims=[32,32]", "agent.num_steps_per_env=12"]
@@ -107,7 +109,10 @@ def test_play_films_and_exports(trained, pretrained):
         *["--video", "--video_length", "4", "--viz", "newton_gl", "physics=newton_mjwarp", SMALL[0]],
     )
     assert run.returncode == 0, run.stderr[-2000:]
-    assert any(path.stat().st_size > 10_000 for path in trained.rglob("*.mp4"))
+    (path,) = trained.rglob("*.mp4")
+    film = read_film(path)
+    assert max(count_pixels(picture, "chosen") for picture in film) > 50, "where chunks lead is to be seen"
+    assert max(count_pixels(picture, "sampled") for picture in film) > 200, "and what else the policy might have done"
     assert (trained / "exported" / "policy.onnx").exists()
     exported = torch.jit.load(str(trained / "exported" / "policy.pt"))
     checkpoint = load_checkpoint(trained / "model_1.pt", "cpu")
@@ -116,6 +121,9 @@ def test_play_films_and_exports(trained, pretrained):
     latent = policy.get_latent({"policy": obs})
     expected = policy.action_normalizer.inverse(policy.sample(latent, noise))
     torch.testing.assert_close(exported(obs, noise), expected)
+    session = onnxruntime.InferenceSession(trained / "exported" / "policy.onnx")
+    (actions,) = session.run(None, {"obs": obs[:1].numpy(), "noise": noise[:1].numpy()})
+    torch.testing.assert_close(torch.from_numpy(actions), expected[:1].detach(), atol=1e-5, rtol=1e-4)
 
 
 def test_training_without_a_policy_names_the_remedy(tmp_path):

@@ -3,12 +3,14 @@
 
 """Evaluation counts every environment alike and films what happened."""
 
+from types import SimpleNamespace
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
 
-from flow_rl.utils.evaluation import evaluate, record_film
+from flow_rl.utils.evaluation import evaluate, play, record_film
 from tests.toy_env import ToyEnv, ToyExpert
 
 
@@ -44,3 +46,17 @@ def test_film_plays_chunks_open_loop_until_every_environment_has_finished(tmp_pa
     last = np.frombuffer(picture, dtype=np.uint8).reshape(-1, 146, 3)[34:]
     shades = [int(np.median(last[y : y + 48, x : x + 64])) for y in (6, 60) for x in (6, 76)]
     assert shades == pytest.approx([60, 120, 180, 240], abs=4)
+
+
+def test_playing_once_ends_with_the_longest_first_episode_and_counts_each_once():
+    env = ToyEnv()
+    env.sim = SimpleNamespace(render=lambda: None, is_running=lambda: True)
+    assert play(env, ToyExpert(env), seed=0, once=True).tolist() == [True, False, True, False]
+    assert len(env.actions) == 4
+
+
+def test_playing_on_ends_with_the_last_viewer():
+    env = ToyEnv()
+    env.sim = SimpleNamespace(render=lambda: None, is_running=lambda: len(env.actions) < 11)
+    play(env, ToyExpert(env), seed=0, once=False)
+    assert len(env.actions) == 11

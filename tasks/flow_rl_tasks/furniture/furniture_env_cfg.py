@@ -17,8 +17,7 @@ from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import (
     ARM_JOINTS,
@@ -164,7 +163,7 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     randomization: RandomizationCfg = LOW
     """Beginnings of episodes."""
 
-    sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg(), view((1.15, -0.6, 0.55), (0.45, 0.0, 0.08)))
     decimation: int = 8
     scene: TabletopSceneCfg = TabletopSceneCfg(num_envs=64, env_spacing=2.5)
     actions: FurnitureActionsCfg = FurnitureActionsCfg()
@@ -173,10 +172,6 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     rewards: FurnitureRewardsCfg = FurnitureRewardsCfg()
     terminations: FurnitureTerminationsCfg = FurnitureTerminationsCfg()
     episode_length_s: float = 100.0
-
-    def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the parts from near."""
-        self.scene.camera = front_camera(width, height, eye=(1.15, -0.6, 0.55), target=(0.45, 0.0, 0.08))
 
     def __post_init__(self):
         """Let the scene and the terms know the parts."""

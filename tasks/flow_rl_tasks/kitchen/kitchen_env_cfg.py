@@ -3,7 +3,6 @@
 
 """Environment of the kitchen tasks: the scene, joint actions, state with goal, one reward per sub-task."""
 
-import isaaclab.envs.mdp as base_mdp
 import isaaclab.sim as sim_utils
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
 from isaaclab.envs.mdp import JointPositionActionCfg, RelativeJointPositionActionCfg
@@ -16,8 +15,7 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.mechanism import mechanism_cfg
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
@@ -106,7 +104,7 @@ class KitchenObservationsCfg:
         robot_qpos = ObservationTermCfg(func=mdp.joint_pos, params={"robot_cfg": SceneEntityCfg("robot")})
         kettle = ObservationTermCfg(func=kitchen_mdp.kettle)
         elements = ObservationTermCfg(func=kitchen_mdp.elements)
-        goal = ObservationTermCfg(func=base_mdp.generated_commands, params={"command_name": "subtasks"})
+        goal = ObservationTermCfg(func=kitchen_mdp.goal)
 
     policy: PolicyCfg = PolicyCfg()
 
@@ -154,7 +152,7 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     As in Franka Kitchen (Gupta et al., 2019, "Relay Policy Learning") and its data sets in D4RL (Fu et al., 2020).
     """
 
-    sim: SimulationCfg = simulation_cfg(KitchenPhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(KitchenPhysicsCfg(), view((-0.35, -0.95, 1.05), (0.5, 0.05, 0.1)))
     scene: KitchenSceneCfg = KitchenSceneCfg(num_envs=64, env_spacing=3.0)
     actions: KitchenActionsCfg = KitchenActionsCfg()
     commands: KitchenCommandsCfg = KitchenCommandsCfg()
@@ -163,10 +161,6 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     rewards: KitchenRewardsCfg = KitchenRewardsCfg()
     terminations: KitchenTerminationsCfg = KitchenTerminationsCfg()
     episode_length_s: float = 28.0
-
-    def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees the whole counter."""
-        self.scene.camera = front_camera(width, height, eye=(-0.35, -0.95, 1.05), target=(0.5, 0.05, 0.1))
 
 
 @configclass

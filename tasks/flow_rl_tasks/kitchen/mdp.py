@@ -14,7 +14,7 @@ import torch
 from isaaclab.managers import ActionTerm, ActionTermCfg, CommandTerm, CommandTermCfg, SceneEntityCfg
 from isaaclab.utils import configclass, index_fill_
 
-from flow_rl_tasks.mdp.observations import body_point_w, canonical_quat, finite
+from flow_rl_tasks.mdp.observations import body_point_w, canonical_quat, finite, measured
 
 from .kitchen import BACK_BURNER, ELEMENTS, KETTLE, KETTLE_CLEARANCE, KETTLE_GRIP, KETTLE_TOLERANCE, SUBTASKS
 
@@ -144,11 +144,19 @@ def all_done(env: ManagerBasedEnv) -> torch.Tensor:
     return subtasks(env).look()
 
 
+@measured("m, -, then rad or m", "environment, then joint")
+def goal(env: ManagerBasedEnv) -> torch.Tensor:
+    """Where kettle (7) and elements (6) shall be, those that are no targets where they begin, shape (E, 13)."""
+    return subtasks(env).command
+
+
+@measured("rad or m", "joint")
 def elements(env: ManagerBasedEnv) -> torch.Tensor:
-    """Joint positions of the elements [rad or m], shape (E, 6)."""
+    """Joint positions of the elements in the order of :data:`.kitchen.ELEMENTS` [rad or m], shape (E, 6)."""
     return finite(env.scene["kitchen"].data.joint_pos.torch[:, subtasks(env).joint_ids])
 
 
+@measured("m, -", "environment")
 def kettle(env: ManagerBasedEnv) -> torch.Tensor:
     """Pose of the kettle in the frame of the environment: position [m], orientation (x, y, z, w), shape (E, 7)."""
     data = env.scene["kettle"].data

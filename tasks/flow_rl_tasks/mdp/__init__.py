@@ -17,6 +17,7 @@ from .observations import (
     gripper_width,
     joint_pos,
     lies_at,
+    measured,
     object_is_inside,
     object_pos,
     object_poses,
@@ -26,6 +27,7 @@ from .observations import (
     object_to_place,
 )
 from .pictures import LongerLens, mean_image, scatter_clutter, shift_camera
+from .plans import planned_path
 from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
 from .terminations import all_of, assembled, dropped, lifted, non_finite, placed
@@ -50,6 +52,7 @@ __all__ = [
     "joint_pos",
     "lies_at",
     "lifted",
+    "measured",
     "mean_image",
     "newly_made",
     "non_finite",
@@ -61,6 +64,7 @@ __all__ = [
     "object_rel_quat",
     "object_to_place",
     "placed",
+    "planned_path",
     "quat_from_rot6d",
     "reset_objects_uniform",
     "scatter_clutter",

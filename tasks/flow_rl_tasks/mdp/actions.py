@@ -16,6 +16,8 @@ from isaaclab.utils import index_fill_
 from isaaclab.utils.buffers import DelayBuffer
 from isaaclab.utils.configclass import instantiate
 
+from .plans import planned_path
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
 
@@ -73,6 +75,8 @@ class ChunkAction(ActionTerm):
     @property
     def latency(self) -> torch.Tensor:
         """Control ticks by which actions are executed late in this episode, shape (E,)."""
+        if self._delay is None:
+            return torch.zeros(self.num_envs, dtype=torch.int, device=self.device)
         return self._delay.time_lags
 
     def add_tick_callback(self, callback: Callable[[], None]) -> None:
@@ -82,10 +86,21 @@ class ChunkAction(ActionTerm):
     def process_actions(self, actions: torch.Tensor) -> None:
         """Take a new chunk, shape (E, H * A)."""
         self._raw_actions.copy_(actions)
-        chunk = self._raw_actions.view_as(self._processed_actions)  # (E, H, A)
-        limit = self.cfg.limit
-        self._processed_actions.copy_(chunk if limit is None else chunk.clamp(-limit, limit))
+        self._processed_actions.copy_(self._single_actions(self._raw_actions))
         self._tick = 0
+
+    def planned_paths(self, chunks: torch.Tensor) -> torch.Tensor:
+        """Where chunks lead the tool of each of R arms from its present pose, positions in the world [m].
+
+        Args:
+            chunks: Any number N of chunks per environment, shape (N, E, H * A).
+
+        Returns:
+            Positions now and after each action, shape (R, N, E, H + 1, 3).
+        """
+        actions = self._single_actions(chunks).split(self._sizes, dim=-1)
+        paths = [planned_path(term, action) for term, action in zip(self._terms, actions, strict=True)]
+        return torch.stack([path for path in paths if path is not None])
 
     def apply_actions(self) -> None:
         """Begin a control tick: hand over the action whose turn it is."""
@@ -115,6 +130,11 @@ class ChunkAction(ActionTerm):
             self._delay.reset(env_ids)
         for term in self._terms:
             term.reset(env_ids)
+
+    def _single_actions(self, chunks: torch.Tensor) -> torch.Tensor:
+        """Actions as they are executed, shape (..., H, A), of chunks (..., H * A)."""
+        actions, limit = chunks.unflatten(-1, (self.cfg.horizon, -1)), self.cfg.limit
+        return actions if limit is None else actions.clamp(-limit, limit)
 
 
 def ticks_per_action(horizon: int, decimation: int) -> int:

@@ -8,6 +8,7 @@ A broken environment is reset by its ``non_finite`` termination, but its last ob
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +23,16 @@ ROBOT = SceneEntityCfg("robot")
 OBJECT = SceneEntityCfg("object")
 
 
+def measured(units: str, frame: str) -> Callable[[Callable], Callable]:
+    """Say in which units and which frame an observation is given; the contract of exported policies repeats it."""
+
+    def mark(func: Callable) -> Callable:
+        func.units, func.frame = units, frame
+        return func
+
+    return mark
+
+
 def finite(values: torch.Tensor) -> torch.Tensor:
     """Values with NaN and infinities replaced by zero."""
     return torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
@@ -32,11 +43,13 @@ def canonical_quat(quat: torch.Tensor, component: int) -> torch.Tensor:
     return torch.where(quat[:, component : component + 1] < 0.0, -quat, quat)
 
 
+@measured("m", "environment")
 def body_frame_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
     """Position [m] of a point fixed to a body of the robot, shape (E, 3)."""
     return finite(body_point_w(env, robot_cfg, offset) - env.scene.env_origins)
 
 
+@measured("-", "environment")
 def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, positive: int = 0) -> torch.Tensor:
     """Orientation (x, y, z, w) of a body that mostly points down, shape (E, 4).
 
@@ -47,12 +60,14 @@ def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, positive: i
     return finite(canonical_quat(quat, positive))
 
 
+@measured("-", "environment")
 def body_rot6d(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
     """Orientation of a body as the first two columns of its rotation matrix, shape (E, 6)."""
     matrix = matrix_from_quat(env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1))
     return finite(torch.cat((matrix[:, :, 0], matrix[:, :, 1]), dim=1))
 
 
+@measured("m/s, rad/s", "environment")
 def body_frame_vel(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
     """Linear velocity [m/s] of a point fixed to a body, and the body's angular velocity [rad/s], shape (E, 6)."""
     data = env.scene[robot_cfg.name].data
@@ -62,26 +77,31 @@ def body_frame_vel(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tupl
     return finite(torch.cat((linear, velocity[:, 3:]), dim=1))
 
 
+@measured("m", "joint")
 def gripper_width(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
     """Distance between the two fingers [m], the sum of their joints, shape (E, 1)."""
     return joint_pos(env, robot_cfg).sum(dim=1, keepdim=True)
 
 
+@measured("rad or m", "joint")
 def joint_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
     """Joint positions [rad or m], shape (E, J)."""
     return finite(env.scene[robot_cfg.name].data.joint_pos.torch[:, robot_cfg.joint_ids])
 
 
+@measured("m", "environment")
 def object_pos(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
     """Position [m] of an object, shape (E, 3)."""
     return finite(env.scene[object_cfg.name].data.root_pos_w.torch - env.scene.env_origins)
 
 
+@measured("-", "environment")
 def object_quat(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
     """Orientation (x, y, z, w) of an object, shape (E, 4), with w positive."""
     return finite(canonical_quat(env.scene[object_cfg.name].data.root_quat_w.torch, 3))
 
 
+@measured("m, -", "axes of the environment, counted from the tool")
 def object_poses(
     env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float], names: list[str]
 ) -> torch.Tensor:
@@ -95,6 +115,7 @@ def object_poses(
     return torch.cat([values for pose in poses for values in pose], dim=1)
 
 
+@measured("m", "axes of the environment, counted from the tool")
 def object_rel_pos(
     env: ManagerBasedEnv,
     robot_cfg: SceneEntityCfg,
@@ -105,6 +126,7 @@ def object_rel_pos(
     return finite(env.scene[object_cfg.name].data.root_pos_w.torch - body_point_w(env, robot_cfg, offset))
 
 
+@measured("-", "body of the robot")
 def object_rel_quat(
     env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, object_cfg: SceneEntityCfg = OBJECT
 ) -> torch.Tensor:
@@ -117,6 +139,7 @@ def object_rel_quat(
     return finite(canonical_quat(quat, 0))
 
 
+@measured("m", "axes of the environment, counted from the object")
 def object_to_place(
     env: ManagerBasedEnv, place: tuple[float, float, float], object_cfg: SceneEntityCfg = OBJECT
 ) -> torch.Tensor:
@@ -125,6 +148,7 @@ def object_to_place(
     return torch.tensor(place, device=pos.device) - pos
 
 
+@measured("-", "environment")
 def object_is_inside(
     env: ManagerBasedEnv,
     place: tuple[float, float],

@@ -106,6 +106,11 @@ def quat_from_rot6d(rot6d: torch.Tensor) -> torch.Tensor:
     return quat_from_matrix(torch.stack((x, y, torch.linalg.cross(x, y)), dim=2))
 
 
+def bounded(shift: torch.Tensor, max_step: float | torch.Tensor) -> torch.Tensor:
+    """Shifts in their directions, at most ``max_step`` [m] long, shape (..., 3)."""
+    return shift * (max_step / shift.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+
+
 def step_towards(
     pos: torch.Tensor,
     quat: torch.Tensor,
@@ -115,8 +120,7 @@ def step_towards(
     max_turn: float | torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pose on the way to a target, at most ``max_step`` [m] and ``max_turn`` [rad] away; shapes (E, 3) and (E, 4)."""
-    shift = target_pos - pos
-    shift = shift * (max_step / shift.norm(dim=1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    shift = bounded(target_pos - pos, max_step)
     turn = axis_angle_from_quat(quat_unique(quat_mul(target_quat, quat_conjugate(quat))))  # (E, 3)
     angle = turn.norm(dim=1)
     axis = turn / angle.unsqueeze(1).clamp(min=1e-9)

@@ -22,8 +22,7 @@ from flow_rl_assets.franka import FRANKA_CFG, TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Frame, Part, feet, tray
 from flow_rl_tasks import mdp
-from flow_rl_tasks.cameras import front_camera
-from flow_rl_tasks.manipulation_env_cfg import simulation_cfg
+from flow_rl_tasks.manipulation_env_cfg import simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import (
@@ -239,7 +238,7 @@ class TransportPhysicsCfg(ManipulationPhysicsCfg):
 class TransportEnvCfg(TabletopEnvCfg):
     """Bring a tool from bin to bin with two Franka Pandas, past a lid and trash."""
 
-    sim: SimulationCfg = simulation_cfg(TransportPhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(TransportPhysicsCfg(), view((0.6, -1.4, 1.0), (0.6, 0.0, 0.15)))
     scene: TransportSceneCfg = TransportSceneCfg(num_envs=64, env_spacing=2.5)
     actions: TransportActionsCfg = TransportActionsCfg()
     observations: TransportObservationsCfg = TransportObservationsCfg()
@@ -247,10 +246,6 @@ class TransportEnvCfg(TabletopEnvCfg):
     terminations: TransportTerminationsCfg = TransportTerminationsCfg()
     decimation: int = 8
     episode_length_s: float = 80.0
-
-    def set_camera(self, width: int = 320, height: int = 240) -> None:
-        """Add a camera, ``env.scene["camera"]``, that sees both robots from the side."""
-        self.scene.camera = front_camera(width, height, (0.6, -1.4, 1.0), (0.6, 0.0, 0.15))
 
 
 @configclass

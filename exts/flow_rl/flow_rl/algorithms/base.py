@@ -159,6 +159,8 @@ class FlowAlgorithm(ABC):
         )
         if (mode := cfg.get("torch_compile_mode")) is not None:
             algorithm.compile(mode)
+        if (chunk_view := getattr(getattr(env, "unwrapped", env), "chunk_view", None)) is not None:
+            chunk_view.sample_chunks = actor.sample_chunks  # a viewer is open
         return algorithm
 
     def train_mode(self) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Literal
 
 import torch
@@ -228,11 +229,11 @@ class FlowPolicy(nn.Module):
 
         Args:
             latent: What :meth:`get_latent` gives, shape (B, L).
-            noise: Initial state; by default as `initial_noise` says.
+            noise: Initial state; by default as `initial_noise` says, or zero while LEAPP exports the policy.
             num_steps: Number of Euler steps; by default K.
         """
         if noise is None:
-            make = torch.randn if self.initial_noise == "random" else torch.zeros
+            make = torch.randn if self.initial_noise == "random" and not _leapp_records() else torch.zeros
             noise = make(latent.shape[0], self.output_dim, device=latent.device)
         steps = num_steps or self.num_flow_steps
         return euler_states(lambda x, t: self.drift(x, t, latent), noise, steps, clip=self.intermediate_clip)
@@ -246,6 +247,18 @@ class FlowPolicy(nn.Module):
     def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
         """Chunk in the environment's units, shape (B, H * A), row-major (H, A)."""
         return self.action_normalizer.inverse(self.sample(self.get_latent(obs)))
+
+    @torch.no_grad()
+    def sample_chunks(self, obs: TensorDict | dict, num: int, generator: torch.Generator) -> torch.Tensor:
+        """Chunks in the environment's units from ``num`` other noises per observation, shape (num, B, H * A).
+
+        What is shown in viewers; the generator is the caller's own, so that acting is not disturbed.
+        """
+        device = self.score_coefs.device
+        latent = self.get_latent({group: obs[group].to(device) for group in self.obs_groups})
+        noise = torch.randn(num * len(latent), self.output_dim, generator=generator, device=generator.device)
+        chunks = self.sample(latent.repeat(num, 1), noise.to(device))
+        return self.action_normalizer.inverse(chunks).unflatten(0, (num, -1))
 
     def reset(self, dones: torch.Tensor | None = None, hidden_state=None) -> None:
         """Nothing is carried from one decision to the next."""
@@ -263,6 +276,12 @@ class FlowPolicy(nn.Module):
     def as_onnx(self, verbose: bool = False) -> FlowPolicyExport:
         """Twin for ONNX: (obs, noise) -> actions, with each camera's images between them."""
         return VisionPolicyOnnx(self) if self.encoder else FlowPolicyExport(self)
+
+
+def _leapp_records() -> bool:
+    """Whether `isaaclab leapp export` records a graph, in which nothing must be random."""
+    leapp = sys.modules.get("leapp")
+    return leapp is not None and leapp.ExportManager.is_interpret_graph_enabled()
 
 
 class FlowPolicyExport(nn.Module):

@@ -89,6 +89,33 @@ def evaluate(
 
 
 @torch.inference_mode()
+def play(env: Any, policy: Policy, *, seed: int, once: bool) -> torch.Tensor:
+    """Play for the viewers of an environment, and return which first episodes succeeded, shape (E,).
+
+    Args:
+        env: Manager-based environment with a termination ``success``.
+        policy: Policy to play.
+        seed: Seed of environment and policy.
+        once: Whether to end when the first episode of each environment is over; else when the last viewer is closed.
+    """
+    obs, _ = env.reset(seed=seed)
+    torch.manual_seed(seed)
+    policy.reset(torch.arange(env.num_envs, device=env.device))
+    env.sim.render()
+    running = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    solved = torch.zeros_like(running)
+    with progress_bar(int(env.max_episode_length), "play", "step", show=once) as bar:
+        while env.sim.is_running() and not (once and not running.any()):
+            obs, _, terminated, truncated, _ = env.step(policy.act(obs))
+            dones = terminated | truncated
+            solved |= running & dones & env.termination_manager.get_term("success")
+            running &= ~dones
+            policy.reset(dones.nonzero().flatten())
+            bar.update()
+    return solved
+
+
+@torch.inference_mode()
 def filmed_episodes(
     env: Any, policy: Policy, *, group: str, seed: int, horizon: int
 ) -> Iterator[tuple[np.ndarray, list[str]]]:

@@ -116,10 +116,14 @@ class FilmWriter:
         return self
 
     def __exit__(self, error: type | None, *_: object) -> None:
+        self.close(complete=error is None)
+
+    def close(self, complete: bool = True) -> None:
+        """End the film; what is not complete disappears."""
         if self._encoder is None:
             return
         self._encoder.close()
-        if error is None:
+        if complete:
             os.replace(self._partial, self.path)
         else:
             self._partial.unlink(missing_ok=True)

@@ -25,9 +25,10 @@ Sampling = Literal["random", "zero", "stochastic"]
 class FunctionPolicy:
     """A policy without memory, as a function of the observations."""
 
-    def __init__(self, function: Callable[[Any], torch.Tensor]):
-        """Wrap a function from observations to chunks (E, H*A)."""
+    def __init__(self, function: Callable[[Any], torch.Tensor], actor: FlowPolicy | None = None):
+        """Wrap a function from observations to chunks (E, H*A), and the flow policy behind it, if there is one."""
         self.act = function
+        self.actor = actor
 
     def reset(self, env_ids: torch.Tensor) -> None:
         """Nothing is remembered."""
@@ -77,9 +78,9 @@ def checkpoint_policy(
     check_compatible(checkpoint, settings | {"encoder": settings.get("encoder")} | here, task)
     if sampling == "stochastic":
         return _chain_policy(checkpoint, env, runner_cfg)
-    return FunctionPolicy(
-        FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": settings | {"initial_noise": sampling}}, env.device)
-    )
+    settings = settings | {"initial_noise": sampling}
+    actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": settings}, env.device)
+    return FunctionPolicy(actor, actor)
 
 
 def check_sampling(checkpoint: dict[str, Any], sampling: Sampling) -> None:
@@ -107,4 +108,4 @@ def _chain_policy(checkpoint: dict[str, Any], env: Any, runner_cfg: dict[str, An
     learner.load(checkpoint)
     learner.eval_mode()
     actor = learner.actor
-    return FunctionPolicy(lambda obs: actor.action_normalizer.inverse(learner.explore(actor.get_latent(obs))[0]))
+    return FunctionPolicy(lambda obs: actor.action_normalizer.inverse(learner.explore(actor.get_latent(obs))[0]), actor)

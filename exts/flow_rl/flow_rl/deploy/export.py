@@ -1,0 +1,161 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Writes policies as packages; the only module here that needs torch."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from flow_rl.models import FlowPolicy
+from flow_rl.nn import MinMaxNormalizer
+from flow_rl.utils.check import require
+
+from .manual import manual
+from .package import MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
+
+OPSET = 18
+"""Of ONNX, for onnxruntime and for TensorRT 10."""
+
+
+def check_trained(checkpoint: dict[str, Any]) -> None:
+    """Raise a ValueError if a checkpoint holds networks that have learnt nothing."""
+    facts = checkpoint["flow_rl"]
+    require(
+        facts.get("iteration", 0) > 0 or bool(checkpoint["actor_state_dict"]["obs_normalizer.center"].any()),
+        "--checkpoint",
+        f"stage {facts['stage']}, learner {facts['learner']}, iteration {facts.get('iteration', 0)}",
+        "a trained policy: this one has seen neither demonstrations nor an iteration of learning",
+        "pretrain it with scripts/pretrain.py, or fine-tune a pretrained one.",
+    )
+
+
+def export_package(
+    policy: FlowPolicy, contract: dict[str, Any], samples: dict[str, torch.Tensor], folder: str | Path
+) -> PolicyPackage:
+    """Write a package beside its place, read it as a robot would, and only then put it there.
+
+    Args:
+        policy: Policy to export, on the CPU.
+        contract: What :func:`flow_rl_tasks.contract.describe_task` and the checkpoint know.
+        samples: Observation groups of a few steps, shapes (N, ...), from which the test vectors are made.
+        folder: Where to write; an existing one is replaced.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        _write_networks(policy, partial)
+        _write_vectors(policy, samples, partial / VECTORS)
+        contract = contract | {"sampler": _sampler(policy), "created": datetime.date.today().isoformat()}
+        contract["observations"] = _normalised(policy, contract["observations"])
+        (partial / MANUAL).write_text(manual(contract))
+        write_contract(partial, contract)
+        PolicyPackage(partial)
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return PolicyPackage(folder)
+
+
+@torch.inference_mode()
+def compare(
+    policy: FlowPolicy, package: PolicyPackage, vectors: torch.Tensor, images: dict[str, torch.Tensor], batch: int = 256
+) -> float:
+    """Greatest difference between the actions of a policy and of its package.
+
+    Args:
+        policy: The policy, on the CPU.
+        package: Its package.
+        vectors: Observations (N, O).
+        images: Pictures (N, 3, h, w) of each camera, bytes.
+        batch: Observations that are compared at a time.
+    """
+    generator, worst = torch.Generator().manual_seed(0), 0.0
+    dims = list(policy.group_dims.values())
+    for start in range(0, len(vectors), batch):
+        part = slice(start, start + batch)
+        obs = dict(zip(policy.group_dims, vectors[part].split(dims, dim=-1), strict=True))
+        obs |= {name: images[name][part] for name in policy.image_shapes}
+        noise = torch.randn(len(vectors[part]), policy.output_dim, generator=generator)
+        chunks = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
+        pictures = [obs[name].numpy() for name in policy.image_shapes]
+        ours = package.infer(vectors[part].numpy(), pictures, noise.numpy())
+        worst = max(worst, float(np.abs(ours.reshape(chunks.shape) - chunks.numpy()).max()))
+    return worst
+
+
+def package_size(folder: Path) -> int:
+    """Size of all files [bytes]."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _write_networks(policy: FlowPolicy, folder: Path) -> None:
+    """Write the ONNX graph, in which K steps are unrolled and the size of the batch is free, and TorchScript."""
+    torch.jit.script(policy.as_jit().eval()).save(folder / TORCHSCRIPT)
+    twin = policy.as_onnx().eval()
+    # two of each, because a batch of one would be taken for a constant
+    inputs = tuple(torch.cat((tensor, tensor)) for tensor in twin.get_dummy_inputs())
+    batch = {0: torch.export.Dim("batch", min=1, max=65536)}
+    free = (batch, batch) if policy.encoder is None else (batch, (batch,) * (len(inputs) - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own insides
+        torch.onnx.export(
+            twin,
+            inputs,
+            folder / NETWORK,
+            input_names=twin.input_names,
+            output_names=twin.output_names,
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=free,
+            external_data=False,
+            verbose=False,
+        )
+
+
+@torch.inference_mode()
+def _write_vectors(policy: FlowPolicy, samples: dict[str, torch.Tensor], path: Path) -> None:
+    """Write observations, noise and the chunks that the training policy makes of them."""
+    vectors = torch.cat([samples[group] for group in policy.group_dims], dim=-1)
+    noise = torch.randn(len(vectors), policy.output_dim, generator=torch.Generator().manual_seed(0))
+    chunks = policy.action_normalizer.inverse(policy.sample(policy.get_latent(samples), noise))
+    pictures = {f"camera.{name}": samples[name].numpy() for name in policy.image_shapes}
+    np.savez_compressed(path, obs=vectors.numpy(), noise=noise.numpy(), actions=chunks.numpy(), **pictures)
+
+
+def _sampler(policy: FlowPolicy) -> dict[str, Any]:
+    """How chunks are made of noise."""
+    return {
+        "steps": policy.num_flow_steps,
+        "method": "Euler, unrolled in policy.onnx",
+        "prediction": policy.prediction,
+        "score_coefficients": policy.score_coefs.tolist(),
+        "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.initial_noise},
+    }
+
+
+def _normalised(policy: FlowPolicy, terms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Terms with what the network, which normalises by itself, centres and divides them by."""
+    normalizer = policy.obs_normalizer
+    if isinstance(normalizer, MinMaxNormalizer):
+        kind, scale = "range", normalizer.scale
+    else:  # standard deviations: the inverse of the matrix holds the directions times their deviations
+        kind, scale = "whitening", torch.linalg.inv(normalizer.matrix.double()).norm(dim=0).float()
+    sizes = [int(np.prod(term["shape"])) for term in terms]
+    splits = zip(terms, normalizer.center.split(sizes), scale.split(sizes), strict=True)
+    return [
+        term | {"normalisation": {"in_network": True, "kind": kind, "center": center.tolist(), "scale": scale.tolist()}}
+        for term, center, scale in splits
+    ]

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Exported policies as a folder: the network, the contract that says what goes in and out, and proof of both.
+
+Only numpy and onnxruntime are needed to read one; OpenCV too where frames of cameras are to be preprocessed. The
+contract, `policy.yaml`, is written in the part of YAML that is JSON, so that the standard library reads it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flow_rl.utils.check import require, require_choice
+
+if TYPE_CHECKING:
+    from .preprocessing import Calibration, Preprocessing
+
+FORMAT = 1
+"""Version of the contract; it changes when older readers would misunderstand it."""
+
+CONTRACT, NETWORK, TORCHSCRIPT, VECTORS, MANUAL = (
+    "policy.yaml",
+    "policy.onnx",
+    "policy.pt",
+    "test_vectors.npz",
+    "README.md",
+)
+
+TOLERANCE = 1e-5
+"""Greatest difference of an action from its test vector."""
+
+_SEAL = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
+_AGAIN = "export the policy again with scripts/export.py, or copy the whole folder again."
+
+
+def write_contract(folder: Path, contract: dict[str, Any]) -> None:
+    """Write a contract, to which the checksums of the folder's other files and its own are added."""
+    files = sorted(path.name for path in folder.iterdir() if path.name != CONTRACT)
+    contract = contract | {"format": FORMAT, "files": {name: _digest((folder / name).read_bytes()) for name in files}}
+    text = json.dumps(_rounded(contract), indent=2, allow_nan=False)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{re.sub(r'\s*\n\s*', ' ', found[1])}]", text)
+    body = text.encode().removesuffix(b"\n}")
+    (folder / CONTRACT).write_bytes(body + f',\n  "checksum": "{_digest(body)}"\n}}\n'.encode())
+
+
+def read_contract(folder: Path) -> dict[str, Any]:
+    """Read a contract after checking that neither it nor any file that it lists has changed.
+
+    Raises:
+        FileNotFoundError: The folder or one of its files is missing.
+        ValueError: A file has changed, or a newer version of flow_rl has written the package.
+    """
+    if not (folder / CONTRACT).is_file():
+        raise FileNotFoundError(
+            f"package {str(folder)!r} has no {CONTRACT}. Valid: a folder that scripts/export.py wrote."
+        )
+    data = (folder / CONTRACT).read_bytes()
+    seal = _SEAL.search(data)
+    intact = seal is not None and _digest(data[: seal.start()]) == seal[1].decode()
+    require(intact, str(folder / CONTRACT), "changed or truncated", "the file as it was exported", _AGAIN)
+    contract = json.loads(data)
+    require(
+        contract["format"] <= FORMAT,
+        f"{folder / CONTRACT}: format",
+        contract["format"],
+        f"up to {FORMAT}, which this version of flow_rl reads",
+        f"install flow_rl {contract['flow_rl']} or newer, which wrote it.",
+    )
+    for name, digest in contract["files"].items():
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"package {str(folder)!r} lacks {name}. Remedy: {_AGAIN}")
+        same = _digest((folder / name).read_bytes()) == digest
+        require(same, str(folder / name), "changed", f"the file of SHA-256 {digest}", _AGAIN)
+    return contract
+
+
+class PolicyPackage:
+    """A package that is intact and whose network gives what it gave when it was exported.
+
+    Several runners may share one.
+    """
+
+    def __init__(self, folder: str | Path, num_threads: int = 1):
+        """Read and verify a package.
+
+        Args:
+            folder: What scripts/export.py wrote.
+            num_threads: Threads of onnxruntime.
+
+        Raises:
+            FileNotFoundError: The folder or one of its files is missing.
+            ValueError: A file has changed, a newer flow_rl is needed, or the test vectors come out differently.
+        """
+        import onnxruntime  # here, because writing a package does without it
+
+        self.folder = Path(folder)
+        self.contract = read_contract(self.folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = num_threads
+        self._session = onnxruntime.InferenceSession(
+            str(self.folder / NETWORK), options, providers=["CPUExecutionProvider"]
+        )
+        self._verify()
+
+    @property
+    def observations(self) -> list[dict[str, Any]]:
+        """Terms of the vector observation, in order."""
+        return self.contract["observations"]
+
+    @functools.cached_property
+    def cameras(self) -> dict[str, tuple[int, int, int]]:
+        """Shape (3, H, W) of each camera's pictures."""
+        return {camera["name"]: (3, *camera["size"]) for camera in self.contract["cameras"]}
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """Number H of actions in a chunk, and size A of an action."""
+        return self.contract["control"]["chunk_length"], len(self.contract["actions"]["lower"])
+
+    @property
+    def period(self) -> float:
+        """Time between two actions [s]."""
+        return self.contract["control"]["period"]
+
+    def preprocessing(
+        self,
+        camera: str,
+        *,
+        colour_order: str = "bgr",
+        crop: tuple[int, int, int, int] | None = None,
+        calibration: Calibration | None = None,
+    ) -> Preprocessing:
+        """What makes a camera's pictures from frames; see :class:`flow_rl.deploy.preprocessing.Preprocessing`."""
+        from .preprocessing import Preprocessing  # here, because it needs OpenCV
+
+        require_choice("camera", camera, self.cameras)
+        size = self.cameras[camera][1:]
+        return Preprocessing(size=size, colour_order=colour_order, crop=crop, calibration=calibration)
+
+    def infer(self, vectors: np.ndarray, pictures: Sequence[np.ndarray], noise: np.ndarray) -> np.ndarray:
+        """Chunks (B, H, A) from vectors (B, O), each camera's pictures (B, 3, h, w) of bytes, and noise (B, H * A)."""
+        inputs = ["obs", *self.cameras, "noise"]
+        (chunks,) = self._session.run(None, dict(zip(inputs, (vectors, *pictures, noise), strict=True)))
+        return chunks.reshape(-1, *self.chunk_shape)
+
+    def _verify(self) -> None:
+        """Raise a ValueError unless the test vectors come out."""
+        with np.load(self.folder / VECTORS, allow_pickle=False) as vectors:
+            pictures = [vectors[f"camera.{name}"] for name in self.cameras]
+            chunks = self.infer(vectors["obs"], pictures, vectors["noise"])
+            error = float(np.abs(chunks - vectors["actions"].reshape(chunks.shape)).max())
+        valid = f"differences up to {TOLERANCE}"
+        require(error <= TOLERANCE, f"{self.folder / VECTORS}: difference", error, valid, "use another onnxruntime.")
+
+
+def _rounded(value: Any) -> Any:
+    """Plain values whose numbers have as many digits as float32 knows."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
