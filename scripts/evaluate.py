@@ -14,9 +14,6 @@ from pathlib import Path
 from flow_rl.utils.check import require
 from flow_rl_tasks import launch
 
-TILE = (240, 180)
-"""Size of one environment's picture in a film [pixels]."""
-
 CONDITIONS = {
     "delay": (int, "ages of what it sees [control steps]"),
     "sensor_noise": (float, "standard deviations of noise on observations, as shares of their spread"),
@@ -52,7 +49,7 @@ def main() -> None:
         horizon = horizon or env_cfg.actions.chunk.horizon
         if args.video:
             film_cfg = launch.env_config(args, env_overrides, horizon=1, num_envs=args.video_envs)
-            film_group = launch.add_film(film_cfg, *TILE)
+            film_group = launch.add_film(film_cfg)
 
     from flow_rl.utils.evaluation import evaluate, record_film
 

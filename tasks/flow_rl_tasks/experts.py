@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 
 import torch
@@ -66,6 +67,7 @@ class PoseExpert(ABC):
         self.ticks = torch.zeros_like(self.strategy)
         """Control ticks since the phase began, shape (E,)."""
         self._pause = torch.zeros_like(self.strategy)
+        self._recent: deque[torch.Tensor] = deque(maxlen=self.chunk.cfg.max_latency)  # arm actions, the newest first
 
     def find_arm(self, index: int) -> DifferentialInverseKinematicsAction:
         """The term that leads the tool; experts of environments that command joints need one of their own."""
@@ -89,15 +91,21 @@ class PoseExpert(ABC):
         self.phase[env_ids] = 0
         self.ticks[env_ids] = 0
         self._pause[env_ids] = 0
+        for action in self._recent:
+            action[env_ids] = 0.0
 
     def act(self) -> torch.Tensor:
         """Actions of the arm and its gripper for one control tick, shape (E, A)."""
         pos, quat, is_open = self.targets()
         action = self._pose_action(pos, quat)
+        if self.is_relative:
+            action = action - self._under_way()
         if self.imperfection > 0.0:
             action = self._spoil(action)
+        action = action.clamp(-1.0, 1.0)
+        self._recent.appendleft(action)
         gripper = torch.where(is_open, 1.0, -1.0).unsqueeze(1).expand(-1, self.GRIPPER_ACTIONS)
-        return torch.cat((action.clamp(-1.0, 1.0), gripper), dim=1)  # (E, A)
+        return torch.cat((action, gripper), dim=1)  # (E, A)
 
     def tool_pose(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Pose of the tool in the frame of the robot's base, shapes (E, 3) and (E, 4)."""
@@ -139,6 +147,10 @@ class PoseExpert(ABC):
         # Shorten a step that is too long as a whole, so that the tool moves straight.
         action[:, :3] /= action[:, :3].abs().amax(dim=1, keepdim=True).clamp(min=1.0)
         return action
+
+    def _under_way(self) -> torch.Tensor | float:
+        """Sum of the arm actions that are late and still to come; who repeated them would overshoot."""
+        return sum((self.chunk.latency > age).unsqueeze(1) * action for age, action in enumerate(self._recent))
 
     def _spoil(self, action: torch.Tensor) -> torch.Tensor:
         """Add noise and pauses to arm actions."""

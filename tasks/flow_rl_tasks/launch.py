@@ -262,7 +262,7 @@ def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[An
     return env_cfg, checkpoint, horizon or env_cfg.actions.chunk.horizon
 
 
-def add_film(env_cfg: Any, width: int, height: int) -> str:
+def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     """Let an environment observe pictures of itself, and return the name of that observation group."""
     from isaaclab.envs.mdp import image_rgb
     from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg

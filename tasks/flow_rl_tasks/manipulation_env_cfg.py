@@ -9,10 +9,12 @@ from isaaclab.envs import ManagerBasedRLEnvCfg
 from isaaclab.sim import SimulationCfg
 from isaaclab.utils import configclass
 from isaaclab.visualizers import VisualizerCfg
+from isaaclab_tasks.utils import PresetCfg
 
 from .cameras import front_camera
 from .mdp import ticks_per_action
 from .physics.physics_cfg import ManipulationPhysicsCfg
+from .sim_to_real import keep_combined_friction, vary_physics
 
 CONTROL_DT = 0.1
 """Duration of a control tick [s]: one action of a chunk, one simulation step."""
@@ -23,19 +25,32 @@ def view(eye: tuple[float, float, float], lookat: tuple[float, float, float]) ->
     return VisualizerCfg(eye=eye, lookat=lookat, focal_length=20.0)
 
 
+VIEW = view(eye=(1.2, -0.63, 0.6), lookat=(0.42, 0.0, 0.16))
+"""A robot at a table, from the front."""
+
+
+def simulation_cfg(physics: PresetCfg, viewer: VisualizerCfg = VIEW) -> SimulationCfg:
+    """One step per control tick, in one of several physics engines."""
+    return SimulationCfg(
+        dt=CONTROL_DT,
+        device="cuda:0" if torch.cuda.is_available() else "cpu",
+        physics=physics,
+        default_visualizer_cfg=viewer,
+    )
+
+
 @configclass
 class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
     """Environment whose actions are chunks, in a :class:`~flow_rl_tasks.mdp.ChunkAction` named ``chunk``."""
 
-    sim: SimulationCfg = SimulationCfg(
-        dt=CONTROL_DT,
-        device="cuda:0" if torch.cuda.is_available() else "cpu",
-        physics=ManipulationPhysicsCfg(),
-        default_visualizer_cfg=view(eye=(1.2, -0.63, 0.6), lookat=(0.42, 0.0, 0.16)),
-    )
+    sim: SimulationCfg = simulation_cfg(ManipulationPhysicsCfg())
     decimation: int = 4
     is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation
     compute_final_obs: bool = True
+
+    def __post_init__(self):
+        """Offer the preset ``sim_to_real``; comes last, when the scene is complete."""
+        vary_physics(self)
 
     def set_horizon(self, horizon: int) -> None:
         """Execute ``horizon`` actions per environment step, each for one control tick."""
@@ -54,5 +69,6 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         self.scene.env_spacing = 2.0
 
     def validate_config(self) -> None:
-        """Refuse a chunk length that does not divide the environment step."""
+        """Refuse a chunk length that does not divide the environment step, and settle what depends on the engine."""
         ticks_per_action(self.actions.chunk.horizon, self.decimation)
+        keep_combined_friction(self)

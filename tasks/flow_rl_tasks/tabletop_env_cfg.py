@@ -19,7 +19,7 @@ from isaaclab_tasks.utils import PresetCfg
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 
 from . import mdp
-from .manipulation_env_cfg import ManipulationEnvCfg
+from .manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
 from .physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from .tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
 
@@ -164,5 +164,5 @@ class TabletopEnvCfg(ManipulationEnvCfg):
 class PlacingEnvCfg(TabletopEnvCfg):
     """The object is brought somewhere."""
 
-    sim: SimulationCfg = replace(ManipulationEnvCfg().sim, physics=PlacingPhysicsCfg())
+    sim: SimulationCfg = simulation_cfg(PlacingPhysicsCfg())
     observations: PlacingObservationsCfg = PlacingObservationsCfg()

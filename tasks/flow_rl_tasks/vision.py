@@ -19,10 +19,9 @@ from flow_rl.utils.check import require
 from . import mdp
 from .cameras import policy_cameras
 from .picture_variation import vary_pictures
+from .sim_to_real import PROPRIOCEPTION
 
 CAMERAS = ("front", "wrist")
-PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width", "robot_qpos")
-"""Terms of a policy's observations that a real robot knows of itself; those of a second one end in ``_2``."""
 
 
 @configclass
@@ -59,6 +58,7 @@ class VisionMixin:
             setattr(self.observations, name, ObservationGroupCfg())
             getattr(self.observations, name).rgb = self._image(name)
         self.observations.state = copy.deepcopy(self.observations.policy)
+        self.observations.state.enable_corruption = False
         for name, term in list(vars(self.observations.policy).items()):
             if isinstance(term, ObservationTermCfg) and name.removesuffix("_2") not in PROPRIOCEPTION:
                 setattr(self.observations.policy, name, None)

@@ -172,6 +172,14 @@ def test_evaluate_refuses_settings_of_the_environment(script, word, message):
     assert code == 2 and re.search(message, error, re.DOTALL), error
 
 
+def test_compare_refuses(script, demos):
+    film = ["--video", "film.mp4"]
+    code, line = script("compare", *TASK, *film, "--checkpoints", "expert", "none.pt")
+    assert code == 2 and "none.pt does not exist" in line
+    code, line = script("compare", *TASK, "--video", demos, "--checkpoints", "expert", "expert")
+    assert code == 2 and "exists already" in line and "--overwrite" in line
+
+
 def test_evaluate_refuses_what_is_no_checkpoint(script, demos, pickled, tmp_path):
     code, line = script("evaluate", *TASK, "--checkpoint", "none.pt")
     assert code == 2 and "none.pt does not exist" in line

@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,3 +129,18 @@ def test_interrupted_collection_leaves_whole_episodes(folder):
     demos = load_demos(path)
     assert demos.num_demos >= 8
     assert f"stopped: {demos.num_demos} of 100000" in err
+
+
+def test_two_policies_are_compared_from_the_same_starts(folder, checkpoint):
+    film = folder / "compare.mp4"
+    words = ["--names", "clone", "teacher", "--video", film, "--num_envs", 2, "env.episode_length_s=3"]
+    out = run(folder, "compare", *SIM, "--checkpoints", checkpoint, "expert", *words)
+    solved, total = re.search(r"^clone: (\d) of (\d), ", out, re.MULTILINE).groups()
+    assert total == "2" and "teacher: 2 of 2, 100.0% [34.2%, 100.0%]" in out
+    assert f"only clone: 0, only teacher: {2 - int(solved)}, both: {solved}, neither: 0" in out
+    frames = imageio_ffmpeg.read_frames(str(film))
+    width, height = next(frames)["size"]
+    first = np.frombuffer(next(frames), dtype=np.uint8).reshape(height, width, 3).astype(int)
+    half = (width - 2) // 2
+    left, right = first[70:, :half], first[70:, -half:]
+    assert left.std() > 20 and np.abs(left - right).mean() < 1.0

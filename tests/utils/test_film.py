@@ -7,7 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from flow_rl.utils.film import FilmWriter, tile
+from flow_rl.utils.film import FilmWriter, Reel, side_by_side, tile
 
 
 def test_tile_places_every_environment_and_colours_its_outcome():
@@ -27,6 +27,26 @@ def test_the_header_fits_above_a_single_small_tile():
     words = header.sum(axis=2) < 3 * 120
     assert words.any() and count.any()
     assert np.flatnonzero((words & ~count).any(axis=0)).max() < np.flatnonzero(count.any(axis=0)).min()
+
+
+def test_a_reel_keeps_its_pictures_and_stays_at_the_last():
+    ramp = np.arange(64, dtype=np.uint8)[None].repeat(48, axis=0)
+    pictures = [np.stack((4 * ramp, np.full_like(ramp, 30 * i), 252 - 4 * ramp), axis=2) for i in range(3)]
+    reel = Reel()
+    for picture in pictures:
+        reel.add(picture)
+    assert len(reel) == 3
+    for index, expected in ((0, 0), (2, 2), (7, 2)):
+        assert np.abs(reel[index].astype(int) - pictures[expected]).max() < 16
+
+
+def test_halves_keep_their_sides_below_the_title():
+    left, right = (np.full((40, 500, 3), value, dtype=np.uint8) for value in (60, 200))
+    picture = side_by_side(left, right, "title", "1.0 s")
+    assert picture.shape == (74, 1002, 3)
+    assert (picture[34:, :500] == 60).all() and (picture[34:, -500:] == 200).all()
+    words = np.flatnonzero((picture[:34].astype(int).sum(axis=2) > 500).any(axis=0))
+    assert words.min() < 20 and words.max() > 980
 
 
 def test_film_is_h264_with_all_frames(tmp_path):

@@ -17,7 +17,7 @@ from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, view
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import (
     ARM_JOINTS,
@@ -163,11 +163,7 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     randomization: RandomizationCfg = LOW
     """Beginnings of episodes."""
 
-    sim: SimulationCfg = replace(
-        ManipulationEnvCfg().sim,
-        physics=FurniturePhysicsCfg(),
-        default_visualizer_cfg=view((1.15, -0.6, 0.55), (0.45, 0.0, 0.08)),
-    )
+    sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg(), view((1.15, -0.6, 0.55), (0.45, 0.0, 0.08)))
     decimation: int = 8
     scene: TabletopSceneCfg = TabletopSceneCfg(num_envs=64, env_spacing=2.5)
     actions: FurnitureActionsCfg = FurnitureActionsCfg()
@@ -190,3 +186,4 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
         }
         self.events.reset_arm.params["position_range"] = (-self.randomization.joints, self.randomization.joints)
         self.terminations.watch(names)
+        super().__post_init__()

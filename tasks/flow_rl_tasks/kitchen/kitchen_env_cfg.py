@@ -15,7 +15,7 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.mechanism import mechanism_cfg
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, view
+from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
@@ -152,11 +152,7 @@ class KitchenEnvCfg(ManipulationEnvCfg):
     As in Franka Kitchen (Gupta et al., 2019, "Relay Policy Learning") and its data sets in D4RL (Fu et al., 2020).
     """
 
-    sim: SimulationCfg = replace(
-        ManipulationEnvCfg().sim,
-        physics=KitchenPhysicsCfg(),
-        default_visualizer_cfg=view((-0.35, -0.95, 1.05), (0.5, 0.05, 0.1)),
-    )
+    sim: SimulationCfg = simulation_cfg(KitchenPhysicsCfg(), view((-0.35, -0.95, 1.05), (0.5, 0.05, 0.1)))
     scene: KitchenSceneCfg = KitchenSceneCfg(num_envs=64, env_spacing=3.0)
     actions: KitchenActionsCfg = KitchenActionsCfg()
     commands: KitchenCommandsCfg = KitchenCommandsCfg()

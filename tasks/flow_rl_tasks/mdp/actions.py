@@ -13,6 +13,7 @@ import torch
 from isaaclab.actuators import ImplicitActuatorCfg
 from isaaclab.managers import ActionTerm
 from isaaclab.utils import index_fill_
+from isaaclab.utils.buffers import DelayBuffer
 from isaaclab.utils.configclass import instantiate
 
 from .plans import planned_path
@@ -45,6 +46,9 @@ class ChunkAction(ActionTerm):
         self._sizes = [term.action_dim for term in self._terms]
         self._raw_actions = torch.zeros(self.num_envs, self.action_dim, device=self.device)
         self._processed_actions = torch.zeros(self.num_envs, cfg.horizon, sum(self._sizes), device=self.device)
+        self._delay = None
+        if cfg.max_latency > 0:
+            self._delay = DelayBuffer(cfg.max_latency, self.num_envs, self.device, hold_prob=1.0)
         self._tick = 0
         self._callbacks: list[Callable[[], None]] = []
 
@@ -67,6 +71,13 @@ class ChunkAction(ActionTerm):
     def terms(self) -> tuple[ActionTerm, ...]:
         """Inner terms that execute one action of the chunk."""
         return tuple(self._terms)
+
+    @property
+    def latency(self) -> torch.Tensor:
+        """Control ticks by which actions are executed late in this episode, shape (E,)."""
+        if self._delay is None:
+            return torch.zeros(self.num_envs, dtype=torch.int, device=self.device)
+        return self._delay.time_lags
 
     def add_tick_callback(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` after each tick but the last, which the managers of the environment see themselves."""
@@ -104,6 +115,8 @@ class ChunkAction(ActionTerm):
         index, offset = divmod(self._tick, self._ticks_per_action)
         if offset == 0:
             action = self._processed_actions[:, index]
+            if self._delay is not None:
+                action = self._delay.compute(action)
             for term, term_action in zip(self._terms, action.split(self._sizes, dim=1), strict=True):
                 term.process_actions(term_action)
                 term.apply_actions()
@@ -113,6 +126,8 @@ class ChunkAction(ActionTerm):
         """Forget the chunk, so that a new episode never receives the rest of an old one."""
         index_fill_(self._raw_actions, env_ids, 0.0)
         index_fill_(self._processed_actions, env_ids, 0.0)
+        if self._delay is not None:
+            self._delay.reset(env_ids)
         for term in self._terms:
             term.reset(env_ids)
 

@@ -22,6 +22,9 @@ class ChunkActionCfg(ActionTermCfg):
     terms: object = MISSING
     """Stock action terms that make up one action of the chunk, in order: a configclass of :class:`ActionTermCfg`."""
 
+    max_latency: int = 0
+    """Most control ticks by which actions are executed late; how many is drawn for each environment and episode."""
+
     limit: float | None = 1.0
     """Raw actions are clamped to [-limit, limit]; None leaves them alone."""
 

@@ -22,7 +22,7 @@ from flow_rl_assets.franka import FRANKA_CFG, TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Frame, Part, feet, tray
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, view
+from flow_rl_tasks.manipulation_env_cfg import simulation_cfg, view
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 from flow_rl_tasks.tabletop_cfg import ARM, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.tabletop_env_cfg import (
@@ -238,11 +238,7 @@ class TransportPhysicsCfg(ManipulationPhysicsCfg):
 class TransportEnvCfg(TabletopEnvCfg):
     """Bring a tool from bin to bin with two Franka Pandas, past a lid and trash."""
 
-    sim: SimulationCfg = replace(
-        ManipulationEnvCfg().sim,
-        physics=TransportPhysicsCfg(),
-        default_visualizer_cfg=view((0.6, -1.4, 1.0), (0.6, 0.0, 0.15)),
-    )
+    sim: SimulationCfg = simulation_cfg(TransportPhysicsCfg(), view((0.6, -1.4, 1.0), (0.6, 0.0, 0.15)))
     scene: TransportSceneCfg = TransportSceneCfg(num_envs=64, env_spacing=2.5)
     actions: TransportActionsCfg = TransportActionsCfg()
     observations: TransportObservationsCfg = TransportObservationsCfg()

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from .film import FilmWriter, tile
@@ -114,29 +116,30 @@ def play(env: Any, policy: Policy, *, seed: int, once: bool) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def record_film(
-    env: Any, policy: Policy, path: str | Path, *, group: str, seed: int, horizon: int, title: str, hold: float = 1.5
-) -> int:
-    """Film one episode per environment, one picture per control step, and return the number of successes.
+def filmed_episodes(
+    env: Any, policy: Policy, *, group: str, seed: int, horizon: int
+) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Run one episode per environment and yield, at its start and after each control step, how all of them stand.
 
     Args:
         env: Environment that executes one control step per step.
         policy: Policy to film; its chunks are executed open loop, as in training.
-        path: File to write, ending in .mp4.
         group: Observation group that is a camera picture, shape (E, height, width, 3), uint8.
         seed: Seed of environment and policy.
         horizon: Chunk length of the policy, H.
-        title: Header; the time is added.
-        hold: How long the last picture stays [s].
+
+    Yields:
+        Pictures, shape (E, height, width, 3), and the mark of each environment, see :func:`flow_rl.utils.film.tile`;
+        both are changed in place by the next step.
     """
-    fps, max_length = 1.0 / env.step_dt, int(env.max_episode_length)
     marks = ["running"] * env.num_envs
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
     policy.reset(torch.arange(env.num_envs, device=env.device))
     images = obs[group].cpu().numpy().copy()
-    with FilmWriter(path, fps) as film, progress_bar(max_length, "film", "step") as bar:
-        film.add(tile(images, marks, f"{title}  0.0 s"))
+    max_length = int(env.max_episode_length)
+    with progress_bar(max_length, "film", "step") as bar:
+        yield images, marks
         for tick in range(max_length):
             if tick % horizon == 0:
                 chunk = policy.act(obs).reshape(env.num_envs, horizon, -1)  # (E, H, A)
@@ -148,10 +151,31 @@ def record_film(
                 if marks[env_id] == "running":  # its tile keeps the last picture before the reset
                     marks[env_id] = "success" if bool(success[env_id]) else "failure"
                     images[env_id] = extras["final_obs"][group][env_id].cpu().numpy()
-            picture = tile(images, marks, f"{title}  {(tick + 1) * env.step_dt:.1f} s")
-            film.add(picture)
             bar.update()
+            yield images, marks
             if "running" not in marks:
                 break
+
+
+def record_film(
+    env: Any, policy: Policy, path: str | Path, *, group: str, seed: int, horizon: int, title: str, hold: float = 1.5
+) -> int:
+    """Film one episode per environment, one picture per control step, and return the number of successes.
+
+    Args:
+        env: Environment that executes one control step per step.
+        policy: Policy to film.
+        path: File to write, ending in .mp4.
+        group: Observation group that is a camera picture; see :func:`filmed_episodes`.
+        seed: Seed of environment and policy.
+        horizon: Chunk length of the policy, H.
+        title: Header; the time is added.
+        hold: How long the last picture stays [s].
+    """
+    fps = 1.0 / env.step_dt
+    with FilmWriter(path, fps) as film:
+        for tick, (images, marks) in enumerate(filmed_episodes(env, policy, group=group, seed=seed, horizon=horizon)):
+            picture = tile(images, marks, f"{title}  {tick * env.step_dt:.1f} s")
+            film.add(picture)
         film.add(picture, repeat=round(hold * fps))
     return marks.count("success")

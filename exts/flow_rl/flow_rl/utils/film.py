@@ -47,6 +47,36 @@ def tile(images: np.ndarray, marks: Sequence[str], title: str = "") -> np.ndarra
     return canvas
 
 
+def side_by_side(left: np.ndarray, right: np.ndarray, title: str, note: str = "") -> np.ndarray:
+    """Return two pictures of equal size next to each other, below a line with a title and, on its right, a note."""
+    rule = np.full((left.shape[0], 2, 3), _MARKS["running"], dtype=np.uint8)
+    halves = np.concatenate((left, rule, right), axis=1)
+    header = np.full((_HEADER, halves.shape[1], 3), _INK, dtype=np.uint8)
+    _text(header, title, (_GAP + 2, 24), _PAPER)
+    _text(header, note, (halves.shape[1] - _text_width(note) - _GAP - 2, 24), _PAPER)
+    return np.concatenate((header, halves))
+
+
+class Reel:
+    """Pictures in memory, compressed to a tenth, from which a film can be cut later; the last one stays for ever."""
+
+    def __init__(self):
+        """Begin without pictures."""
+        self._pictures: list[np.ndarray] = []
+
+    def add(self, picture: np.ndarray) -> None:
+        """Append one picture, shape (height, width, 3)."""
+        self._pictures.append(cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, 95))[1])
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """The picture at an index, or the last one."""
+        return cv2.imdecode(self._pictures[min(index, len(self) - 1)], cv2.IMREAD_COLOR)
+
+
 class FilmWriter:
     """Encodes RGB pictures as H.264, which browsers play; the file appears when the film is complete."""
 
