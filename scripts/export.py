@@ -44,7 +44,7 @@ def main() -> None:
         require(facts["task"] in (None, task), "--checkpoint", f"for task {facts['task']}", f"one for {task}", remedy)
         check_trained(checkpoint)
         env_cfg = launch.env_config(args, overrides, horizon=facts["horizon"])
-        demos = args.demos and load_demos(args.demos, obs_keys=[*facts["obs_groups"], *facts["image_shapes"]])
+        demos = args.demos and load_demos(args.demos, obs_keys=[*facts["obs_groups"], *facts.get("image_shapes", {})])
 
     import numpy as np
     import torch
@@ -55,7 +55,7 @@ def main() -> None:
 
     with launch.launch_env(args, env_cfg) as env, launch.one_line_errors():
         samples = record(env, args, checkpoint)
-        contract = describe_task(env, list(facts["obs_groups"]), list(facts["image_shapes"]))
+        contract = describe_task(env, list(facts["obs_groups"]), list(facts.get("image_shapes", {})))
     contract["actions"]["max_change"] = args.max_change and [args.max_change] * facts["action_dim"]
     names = ("task", "stage", "learner", "version", "revision")
     contract = {
@@ -72,7 +72,7 @@ def main() -> None:
     if demos:
         num = min(NUM_COMPARED, len(demos.obs))
         rows = np.random.default_rng(args.seed).choice(len(demos.obs), num, replace=False)
-        images = {name: torch.from_numpy(demos.images[name][rows]) for name in facts["image_shapes"]}
+        images = {name: torch.from_numpy(demos.images[name][rows]) for name in facts.get("image_shapes", {})}
         worst = compare(policy, package, torch.from_numpy(demos.obs[rows]).float(), images)
         print(f"[flow_rl] on {num} observations of {args.demos} it differs from the checkpoint by at most {worst:.1e}")
 
@@ -99,7 +99,7 @@ def record(env, args, checkpoint: dict) -> dict:
     with torch.inference_mode():
         for _ in range(NUM_STEPS):
             seen.append(
-                {name: obs[name].cpu().clone() for name in [*settings["obs_groups"], *settings["image_shapes"]]}
+                {name: obs[name].cpu().clone() for name in [*settings["obs_groups"], *settings.get("image_shapes", {})]}
             )
             obs, *_ = env.step(policy.act(obs))
     return {name: torch.cat([each[name] for each in seen]) for name in seen[0]}

@@ -75,7 +75,7 @@ def vary_physics(cfg: ManagerBasedRLEnvCfg) -> None:
     cfg.actions.chunk.max_latency = for_transfer(MAX_LATENCY, otherwise=0)
     cfg.observations.policy.enable_corruption = True
     for name, term in vars(cfg.observations.policy).items():
-        if isinstance(term, ObservationTermCfg) and is_seen(name, term):
+        if isinstance(term, ObservationTermCfg) and is_seen(name):
             term.noise = for_transfer(GaussianNoiseCfg(std=OBJECT_NOISE))
 
 
@@ -107,9 +107,9 @@ def around(spread: float, middle: float = 1.0) -> tuple[float, float]:
     return (middle * (1.0 - spread), middle * (1.0 + spread))
 
 
-def is_seen(name: str, term: ObservationTermCfg) -> bool:
+def is_seen(name: str) -> bool:
     """Whether an observation is measured by looking, neither felt by the robot nor commanded."""
-    return name.removesuffix("_2") not in PROPRIOCEPTION and term.func is not base_mdp.generated_commands
+    return name.removesuffix("_2") not in PROPRIOCEPTION and name != "goal"
 
 
 def _at_startup(cfg: ManagerBasedRLEnvCfg, asset: str, what: str, func: Callable, **params: Any) -> None:
