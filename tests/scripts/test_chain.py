@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import h5py
 import imageio_ffmpeg
 import numpy as np
@@ -140,7 +141,10 @@ def test_two_policies_are_compared_from_the_same_starts(folder, checkpoint):
     assert f"only clone: 0, only teacher: {2 - int(solved)}, both: {solved}, neither: 0" in out
     frames = imageio_ffmpeg.read_frames(str(film))
     width, height = next(frames)["size"]
-    first = np.frombuffer(next(frames), dtype=np.uint8).reshape(height, width, 3).astype(int)
+    first = np.frombuffer(next(frames), dtype=np.uint8).reshape(height, width, 3).astype(np.float32)
     half = (width - 2) // 2
-    left, right = first[70:, :half], first[70:, -half:]
-    assert left.std() > 20 and np.abs(left - right).mean() < 1.0
+    left, right = (
+        cv2.resize(picture, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+        for picture in (first[70:, :half], first[70:, -half:])
+    )
+    assert left.std() > 20 and np.abs(left - right).max() < 20, "a cube elsewhere would differ by about 80"
