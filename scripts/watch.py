@@ -31,7 +31,7 @@ def main() -> None:
     with launch.launch_env(args, env_cfg) as env:
         policy = launch.make_policy(args, env, checkpoint, horizon)
         env.chunk_view.follow(policy, args.particles)
-        env.sim.add_render_callback("real_time", pace(env.step_dt / horizon))
+        env.sim.add_render_callback("real_time", pace(env.physics_dt))
         with contextlib.suppress(KeyboardInterrupt):
             play(env, policy, seed=args.seed, once=False)
 

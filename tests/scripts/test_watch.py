@@ -94,7 +94,7 @@ def look(page, name: str) -> np.ndarray:
 def test_the_film_shows_chunks_and_the_outcome(recording):
     film = read_film(recording / "episode.mp4")
     assert len(film) == 1 + TICKS + HOLD
-    assert count_pixels(film[0], "chosen") == count_pixels(film[0], "sampled") == 0, "nothing has been decided yet"
+    assert max(count_pixels(film[0], kind) for kind in ("chosen", "sampled")) < 20, "nothing has been decided yet"
     assert count_pixels(film[1], "chosen") > 50 and count_pixels(film[1], "sampled") > 200
     assert count_pixels(film[-1], "failure") > count_pixels(film[TICKS], "failure") + 5000, "the cube is red too"
     assert not np.array_equal(film[1], film[TICKS])
