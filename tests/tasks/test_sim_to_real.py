@@ -178,6 +178,9 @@ def test_every_kind_of_task_knows_the_preset(task):
     from isaaclab.assets import ArticulationCfg, RigidObjectCfg
     from isaaclab_tasks.utils import resolve_task_config
 
+    from flow_rl_tasks import launch
+
+    launch.find_task(f"FlowRL-{task}")  # so that all are registered
     words = [PRESET + ",varied_pictures" if task.endswith("Vision") else PRESET]
     cfg, _ = resolve_task_config(f"FlowRL-{task}", None, overrides=words)
     default, _ = resolve_task_config(f"FlowRL-{task}", None, overrides=[])
