@@ -71,7 +71,6 @@ class PageRecorder(BrowserVisualizer):
         super().initialize(scene_data_provider)
         server = self._viewer._server
         server.get_clients = lambda: {0: None}  # without anybody looking, nothing would be sent, and so recorded
-        server.scene.remove_by_name("/ambient_light")  # which the player turns up when it begins anew
         self._viewer._serializer = server.get_scene_serializer()
 
     def close(self) -> None:
