@@ -75,7 +75,8 @@ def test_the_contract_is_yaml_and_complete(package, vision_package):
     contract = yaml.safe_load((package.folder / CONTRACT).read_text())
     assert contract == json.loads((package.folder / CONTRACT).read_text())
     assert contract["format"] == FORMAT and contract["sampler"]["steps"] == 4
-    assert set(contract["files"]) == {path.name for path in package.folder.iterdir()} - {CONTRACT}
+    files = {str(path.relative_to(package.folder)) for path in package.folder.rglob("*") if path.is_file()}
+    assert {name for name in files if "__pycache__" not in name} - {CONTRACT} == set(contract["files"])
     center = np.concatenate([term["normalisation"]["center"] for term in contract["observations"]])
     np.testing.assert_allclose(center, make_policy().obs_normalizer.center, rtol=1e-6)
     assert vision_package.cameras == {"front": (3, 16, 16), "wrist": (3, 8, 16)}
@@ -101,7 +102,10 @@ def test_the_network_is_for_any_runtime(package):
     assert [entry.name for entry in session.get_inputs()] == ["obs", "noise"]
 
 
-@pytest.mark.parametrize("name", ["policy.onnx", "policy.pt", "policy.yaml", "test_vectors.npz", "README.md"])
+FILES = ["policy.onnx", "policy.pt", "policy.yaml", "test_vectors.npz", "README.md", "flow_rl/deploy/runner.py"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_is_refused(name, package, tmp_path):
     folder = shutil.copytree(package.folder, tmp_path / "package")
     data = bytearray((folder / name).read_bytes())
@@ -175,6 +179,7 @@ def test_untrained_learners_say_so():
 
 ROBOT = """
 import sys
+from pathlib import Path
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -184,8 +189,10 @@ class Blocked:
 ALLOWED = {"flow_rl", "numpy", "onnxruntime"}
 sys.meta_path.insert(0, Blocked())
 import numpy as np
+import flow_rl.deploy
 from flow_rl.deploy import PolicyRunner
 
+assert Path(flow_rl.deploy.__file__).is_relative_to(Path.cwd()), flow_rl.deploy.__file__
 runner = PolicyRunner(sys.argv[1], seed=7)
 chunk = runner.act({"eef_pos": np.ones(3), "gripper_qpos": np.zeros(2)})
 assert not chunk.is_held, chunk.reason
@@ -197,10 +204,10 @@ except ImportError:
 
 
 def test_numpy_and_onnxruntime_are_all_a_robot_needs(package):
-    """In another process, where nothing else can be imported, a seed gives the same actions."""
+    """In another process, where nothing else can be imported, the package's own files give the same actions."""
     from flow_rl.deploy import PolicyRunner
 
-    run = subprocess.run([sys.executable, "-c", ROBOT, package.folder], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", ROBOT, "."], cwd=package.folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     here = PolicyRunner(package, seed=7).act({"eef_pos": np.ones(3), "gripper_qpos": np.zeros(2)}).actions
     np.testing.assert_allclose([float(word) for word in run.stdout.split()], here.ravel(), atol=1e-6)

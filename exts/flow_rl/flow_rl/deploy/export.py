@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
+import flow_rl
 from flow_rl.models import FlowPolicy
 from flow_rl.nn import MinMaxNormalizer
 from flow_rl.utils.check import require
 
 from .manual import manual
 from .package import MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
+
+RUNTIME = ("__init__.py", "deploy/__init__.py", "deploy/__main__.py", "deploy/control_loop.py", "deploy/package.py")
+RUNTIME += ("deploy/preprocessing.py", "deploy/runner.py", "deploy/video.py", "utils/__init__.py", "utils/check.py")
+"""Files of flow_rl that travel with a package, so that the robot's computer needs no installation."""
 
 OPSET = 18
 """Of ONNX, for onnxruntime and for TensorRT 10."""
@@ -55,6 +60,7 @@ def export_package(
     try:
         _write_networks(policy, partial)
         _write_vectors(policy, samples, partial / VECTORS)
+        _write_runtime(partial / "flow_rl")
         contract = contract | {"sampler": _sampler(policy), "created": datetime.date.today().isoformat()}
         contract["observations"] = _normalised(policy, contract["observations"])
         (partial / MANUAL).write_text(manual(contract))
@@ -98,7 +104,7 @@ def compare(
 
 def package_size(folder: Path) -> int:
     """Size of all files [bytes]."""
-    return sum(path.stat().st_size for path in folder.iterdir())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _write_networks(policy: FlowPolicy, folder: Path) -> None:
@@ -123,6 +129,13 @@ def _write_networks(policy: FlowPolicy, folder: Path) -> None:
             external_data=False,
             verbose=False,
         )
+
+
+def _write_runtime(folder: Path) -> None:
+    """Copy what runs a package."""
+    for name in RUNTIME:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(flow_rl.__file__).parent / name, folder / name)
 
 
 @torch.inference_mode()

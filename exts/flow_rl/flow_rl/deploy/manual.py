@@ -15,10 +15,13 @@ It was {origin} at revision
 
 ## Run it
 
-Needs Python with `numpy` and `onnxruntime`{opencv}, and flow_rl without its simulator (`pip install --no-deps` of its
-checkout).
+Copy this folder to the robot's computer, which needs Python 3.10 or newer, `numpy` and `onnxruntime`{opencv}. In the
+folder, `python -m flow_rl.deploy .` verifies that all is as it was exported and says how long a decision takes.
 
 ```python
+import sys
+
+sys.path.insert(0, "path/to/this/folder")
 from flow_rl.deploy import PolicyRunner
 
 runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a folder that has changed in any byte
@@ -36,8 +39,7 @@ runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a fol
   {num_vectors} observations of the simulator to compare orders of magnitude with.
 - Start near the initial posture below, with the workspace empty and the emergency stop in your hand.
 - Try `PolicyRunner(..., max_change=0.1)` first: it bounds how much an action may change per control step.
-- `python -m flow_rl.deploy path/to/this/folder` on the robot's computer verifies the package and says how long a
-  decision takes; {period:g} s is all the time there is until the next action. `runner.latency()` says it later.
+- Look at `runner.latency()`: {period:g} s is all the time there is until the next action.
 
 ## Observations
 

@@ -44,10 +44,11 @@ _AGAIN = "export the policy again with scripts/export.py, or copy the whole fold
 
 def write_contract(folder: Path, contract: dict[str, Any]) -> None:
     """Write a contract, to which the checksums of the folder's other files and its own are added."""
-    files = sorted(path.name for path in folder.iterdir() if path.name != CONTRACT)
-    contract = contract | {"format": FORMAT, "files": {name: _digest((folder / name).read_bytes()) for name in files}}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CONTRACT)
+    files = {path.relative_to(folder).as_posix(): _digest(path.read_bytes()) for path in paths}
+    contract = contract | {"format": FORMAT, "files": files}
     text = json.dumps(_rounded(contract), indent=2, allow_nan=False)
-    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{re.sub(r'\s*\n\s*', ' ', found[1])}]", text)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: "[" + re.sub(r"\s*\n\s*", " ", found[1]) + "]", text)
     body = text.encode().removesuffix(b"\n}")
     (folder / CONTRACT).write_bytes(body + f',\n  "checksum": "{_digest(body)}"\n}}\n'.encode())
 
