@@ -7,6 +7,8 @@ import gymnasium as gym
 import pytest
 import torch
 
+from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg
+
 from flow_rl.configs import learners
 from flow_rl_tasks.launch import entry_point
 
@@ -17,12 +19,19 @@ PARTS = {"OneLeg": 2, "Lamp": 3, "RoundTable": 3}
 NUM_ENVS = 2
 
 
+def terms(group: ObservationGroupCfg) -> dict[str, tuple]:
+    """What a group observes, and of what."""
+    found = {name: term for name, term in vars(group).items() if isinstance(term, ObservationTermCfg)}
+    return {name: (term.func, term.params) for name, term in found.items()}
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_only_what_is_seen_differs_from_the_state_variant(task):
     state, vision = (entry_point(name, "env_cfg")() for name in (task, f"{task}-Vision"))
     assert vision.furniture == state.furniture and vision.randomization == state.randomization
     assert vision.episode_length_s == state.episode_length_s and vision.decimation == state.decimation
-    assert vision.observations.state == state.observations.policy
+    assert terms(vision.observations.state) == terms(state.observations.policy)
+    assert not vision.observations.state.enable_corruption  # critics see exactly, under presets=sim_to_real too
     assert vision.observations.privileged == state.observations.privileged
     assert state.scene.front is None and not hasattr(state.observations, "front")
 

@@ -14,6 +14,10 @@ register_task(
     "FlowRL-Square-Franka",
     env_cfg=f"{__name__}.square_env_cfg:SquareEnvCfg",
     expert=f"{__name__}.expert:SquareExpert",
+    agents={
+        "score_flow": f"{__name__}.agents:SquareScoreFlowRunnerCfg",
+        "reinflow": f"{__name__}.agents:SquareReinFlowRunnerCfg",
+    },
 )
 register_vision_task(
     "FlowRL-Square-Franka",
