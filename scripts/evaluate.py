@@ -7,17 +7,27 @@ Exported packages run as on a robot. Each value of --delay, --sensor_noise and -
 the table that is printed for them.
 """
 
-import functools
 import json
 from pathlib import Path
 
 from flow_rl.utils.check import require
 from flow_rl_tasks import launch
 
+
+def integers(text: str) -> list[int]:
+    """Return whole numbers that commas separate."""
+    return [int(word) for word in text.split(",")]
+
+
+def numbers(text: str) -> list[float]:
+    """Return numbers that commas separate."""
+    return [float(word) for word in text.split(",")]
+
+
 CONDITIONS = {
-    "delay": (int, "ages of what it sees [control steps]"),
-    "sensor_noise": (float, "standard deviations of noise on observations, as shares of their spread"),
-    "dropped_frames": (float, "probabilities that a picture does not arrive"),
+    "delay": (integers, "ages of what it sees [control steps]"),
+    "sensor_noise": (numbers, "standard deviations of noise on observations, as shares of their spread"),
+    "dropped_frames": (numbers, "probabilities that a picture does not arrive"),
 }
 """What a robot's policy has to put up with; see :class:`flow_rl.utils.packaged.Conditions`."""
 
@@ -28,8 +38,7 @@ def main() -> None:
     launch.add_policy_options(parser)
     parser.add_argument("--num_episodes", type=int, default=256, help="episodes, rounded up to a multiple of num_envs")
     for name, (kind, description) in CONDITIONS.items():
-        values = functools.partial(split, kind)
-        parser.add_argument(f"--{name}", type=values, default=[], metavar="A,B,...", help=f"package: {description}")
+        parser.add_argument(f"--{name}", type=kind, default=[], metavar="A,B,...", help=f"package: {description}")
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     parser.add_argument("--video", type=Path, help="film to write, .mp4")
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
@@ -84,11 +93,6 @@ def main() -> None:
             title = f"{args.task}  {args.policy or (args.checkpoint or args.package).stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
-
-
-def split(kind: type, text: str) -> list:
-    """Return numbers that commas separate."""
-    return [kind(word) for word in text.split(",")]
 
 
 def list_conditions(args) -> list:

@@ -57,10 +57,9 @@ def main() -> None:
         samples = record(env, args, checkpoint)
         contract = describe_task(env, list(facts["obs_groups"]), list(facts.get("image_shapes", {})))
     contract["actions"]["max_change"] = args.max_change and [args.max_change] * facts["action_dim"]
-    names = ("task", "stage", "learner", "version", "revision")
     contract = {
         "flow_rl": facts["version"],
-        **{name: facts[name] for name in names if name != "version"},
+        **{name: facts[name] for name in ("task", "stage", "learner", "revision")},
         "iteration": facts.get("iteration", 0),
         "checkpoint": args.checkpoint.name,
         "num_test_vectors": len(next(iter(samples.values()))),

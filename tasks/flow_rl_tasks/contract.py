@@ -125,14 +125,15 @@ def _camera(env: ManagerBasedEnv, name: str) -> dict[str, Any]:
     matrix = camera.data.intrinsic_matrices.torch[0].clone()
     matrix[:2] *= height / rendered
     pos, quat = camera.data.pos_w.torch[0], camera.data.quat_w_opengl.torch[0]
-    parent = camera.cfg.prim_path.split("/")[-2]
-    robot = next((asset for asset in env.scene.articulations.values() if _holds(asset, camera.cfg.prim_path)), None)
-    if robot is None:
+    path = camera.cfg.prim_path
+    carriers = [item for item in env.scene.articulations.items() if path.startswith(f"{item[1].cfg.prim_path}/")]
+    if not carriers:
         mount, base_pos = "environment", env.scene.env_origins[0]
         base_quat = torch.tensor([0.0, 0.0, 0.0, 1.0], device=pos.device)
     else:
-        body = robot.body_names.index(parent)
-        mount = f"{parent} of {next(key for key, value in env.scene.articulations.items() if value is robot)}"
+        ((robot_name, robot),) = carriers
+        parent = path.split("/")[-2]
+        body, mount = robot.body_names.index(parent), f"{parent} of {robot_name}"
         base_pos, base_quat = robot.data.body_pos_w.torch[0, body], robot.data.body_quat_w.torch[0, body]
     return {
         "name": name,
@@ -146,11 +147,6 @@ def _camera(env: ManagerBasedEnv, name: str) -> dict[str, Any]:
         "position": quat_apply_inverse(base_quat[None], (pos - base_pos)[None])[0].tolist(),
         "orientation": quat_mul(quat_conjugate(base_quat[None]), quat[None])[0].tolist(),
     }
-
-
-def _holds(asset: Articulation, path: str) -> bool:
-    """Whether a camera is fixed to a body of a robot."""
-    return path.startswith(f"{asset.cfg.prim_path}/")
 
 
 def _actions(env: ManagerBasedEnv) -> list[dict[str, Any]]:

@@ -65,14 +65,14 @@ def export_package(
         contract["observations"] = _normalised(policy, contract["observations"])
         (partial / MANUAL).write_text(manual(contract))
         write_contract(partial, contract)
-        PolicyPackage(partial)
+        package = PolicyPackage(partial)
         partial.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
-        partial.rename(folder)
+        package.folder = partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return PolicyPackage(folder)
+    return package
 
 
 @torch.inference_mode()

@@ -69,7 +69,7 @@ class PackagePolicy:
         self._actions: list[deque[np.ndarray]] = [deque() for _ in self.runners]
         self._past: deque[dict[str, np.ndarray]] = deque(maxlen=conditions.delay + 1)
         self._steps = np.zeros(env.num_envs, dtype=int)
-        self._first, self._groups = 0, {}
+        self._groups: dict[str, list[dict[str, Any]]] = {}
         for term in package.observations:
             self._groups.setdefault(term["group"], []).append(term)
         self.reset(range(env.num_envs))
