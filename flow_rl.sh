@@ -117,5 +117,10 @@ case $1 in
     demo | watch | record) exec "$python" "$root/scripts/$1.py" "${@:2}" ;;
     test) cd "$root" && exec "$python" -m pytest -m "" "${@:2}" ;;
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
+    train | play | leapp)
+        # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
+        [[ -e /dev/nvidiactl || " $*" == *" --device"* ]] || set -- "$@" --device cpu
+        exec "$python" -m isaaclab "$@"
+        ;;
     *) exec "$python" -m isaaclab "$@" ;;
 esac

@@ -33,6 +33,7 @@ from flow_rl.utils.checkpoint import load_checkpoint, revision
 from flow_rl.utils.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
 
 SCRIPTS = Path(__file__).resolve().parent
+TASK = "FlowRL-Lift-Franka"
 
 
 @dataclass
@@ -159,9 +160,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="flow_rl.sh demo", description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("outputs/demo"), help="folder for everything that is made")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--task", default="FlowRL-Lift-Franka")
+    parser.add_argument("--task", default=TASK)
     parser.add_argument("--learner", default="score_flow", choices=sorted(learners()), metavar="NAME")
     parser.add_argument("--smoke", action="store_true", help="a few minutes: prove that every phase runs")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="env.FIELD=VALUE",
+        help="overrides of the environment in every phase; by default env.episode_length_s=8 on Lift, too short for "
+        "clumsy policies to try again and again",
+    )
     args = parser.parse_args()
 
     scale = SMOKE if args.smoke else FULL
@@ -169,7 +177,10 @@ def main() -> None:
     cuda = torch.cuda.is_available()
     # On a CPU the PhysX preset steps faster, on a GPU Newton runs in a CUDA graph.
     where = ["--device", "cuda:0"] if cuda else ["--device", "cpu", "physics=ovphysx"]
-    demo = Demo(folder, {"task": args.task, "learner": args.learner, "seed": args.seed, **asdict(scale)})
+    overrides = args.overrides or (["env.episode_length_s=8"] if args.task == TASK else [])
+    where += overrides
+    chosen = {"task": args.task, "learner": args.learner, "seed": args.seed, "overrides": overrides}
+    demo = Demo(folder, chosen | asdict(scale))
     demos, pretrained = folder / "demos.hdf5", folder / "pretrained.pt"
     common = ["--task", args.task, "--seed", str(args.seed)]
 

@@ -223,7 +223,8 @@ def test_parallel_set_ups_wait_for_each_other(checkout):
 @pytest.mark.parametrize(
     ("args", "arguments"),
     [
-        (["train", "--task", "T", "a b"], "-m isaaclab train --task T a b"),
+        (["random_agent", "--task", "T", "a b"], "-m isaaclab random_agent --task T a b"),
+        (["train", "--device", "cuda:1", "a=b"], "-m isaaclab train --device cuda:1 a=b"),
         (["demo", "--smoke"], "{root}/scripts/demo.py --smoke"),
         (["watch", "--task", "T"], "{root}/scripts/watch.py --task T"),
         (["record", "--task", "T"], "{root}/scripts/record.py --task T"),
@@ -238,6 +239,12 @@ def test_commands_work_from_anywhere(ready, tmp_path, args, arguments):
     result = ready.run(*args, cwd=tmp_path)
     folder = ready.folder if args[0] == "test" else tmp_path
     assert result.stdout.strip() == f"{folder}: {arguments.format(root=ready.folder)}"
+
+
+@pytest.mark.skipif(os.path.exists("/dev/nvidiactl"), reason="this machine has a GPU")
+@pytest.mark.parametrize("command", ["train", "play", "leapp"])
+def test_stock_commands_take_the_cpu_where_there_is_no_gpu(ready, command):
+    assert f"-m isaaclab {command} --task T --device cpu" in ready.run(command, "--task", "T").stdout
 
 
 def test_script_works_through_a_link(ready, tmp_path):

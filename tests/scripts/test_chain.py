@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TASK = ["--task", "FlowRL-Lift-Franka", "--device", "cpu"]
-SIM = [*TASK, "physics=ovphysx"]
+SIM = [*TASK, "physics=ovphysx", "env.episode_length_s=8"]
 
 
 @pytest.fixture(scope="module")

@@ -47,10 +47,11 @@ def test_the_package_acts_as_its_checkpoint(package, checkpoint):  # noqa: F811
 @pytest.mark.parametrize("physics", ["ovphysx", "newton_mjwarp"])
 def test_packages_are_measured_on_both_engines(package, folder, physics):  # noqa: F811
     """One row per condition."""
-    words = ["--package", package.folder, "--num_episodes", 4, "--num_envs", 4, "--output", folder / f"{physics}.json"]
+    scene = [f"physics={physics}", "env.episode_length_s=8", "--num_envs", 4]
+    words = ["--package", package.folder, "--num_episodes", 4, "--output", folder / f"{physics}.json"]
     if physics == "ovphysx":
         words += ["--delay", "1,3", "--sensor_noise", 0.02, "--execute", 2, "--ensemble", 0.1]
-    out = run(folder, "evaluate", *TASK, f"physics={physics}", *words)
+    out = run(folder, "evaluate", *TASK, *scene, *words)
     rows = [line.split(" | ")[0] for line in out.partition("| Condition")[2].splitlines() if line.startswith("| ")]
     assert rows[1:] == ["| none", "| delay 1", "| delay 3", "| sensor noise 0.02"][: 4 if physics == "ovphysx" else 1]
     result = json.loads((folder / f"{physics}.json").read_text())

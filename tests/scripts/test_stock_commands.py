@@ -20,7 +20,7 @@ from flow_rl.utils.report import read_scalar
 from tests.films import count_pixels, read_film
 
 TASK = ["--task", "FlowRL-Lift-Franka", "--device", "cpu"]
-SMALL = ["agent.actor.hidden_dims=[32,32]", "agent.num_steps_per_env=12"]
+SMALL = ["agent.actor.hidden_dims=[32,32]", "agent.num_steps_per_env=12", "env.episode_length_s=8"]
 """Twelve decisions of four control steps: two iterations outlast an episode, so that its outcome is logged."""
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.sim
 
 @pytest.fixture(scope="module")
 def env(make_env):
-    with make_env(horizon=1) as env, torch.inference_mode():
+    with make_env(1, 32, "env.episode_length_s=8") as env, torch.inference_mode():
         yield env
 
 

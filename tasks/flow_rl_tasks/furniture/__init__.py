@@ -9,13 +9,14 @@ ENV_CFG_MODULES: dict[str, str] = {}
 """Module of each ``<Name>EnvCfg``, from which its vision variant is made."""
 
 
-def register_furniture(name: str, module: str, num_joints: int) -> None:
+def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str, ...] = ()) -> None:
     """Register the Low and the Med task of a furniture, and the vision variant of each.
 
     Args:
         name: Name within the tasks', such as ``OneLeg``.
         module: Module of the environment configurations ``<name>LowEnvCfg`` and ``<name>MedEnvCfg``.
         num_joints: Number of joints, the greatest return of an episode: 1 or 2.
+        wide: Which of ``Low`` and ``Med`` get a net twice as wide, because the usual one underfits its demonstrations.
     """
     agents = f"{__name__}.agents"
     for randomness in ("Low", "Med"):
@@ -25,11 +26,11 @@ def register_furniture(name: str, module: str, num_joints: int) -> None:
             ("", f"{module}:{task}EnvCfg"),
             ("Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg"),
         ):
+            prefix = f"{agents}:Furniture" + (variant or "Wide" * (randomness in wide))
             register_task(
                 f"FlowRL-{name}-{randomness}-Franka" + (variant and f"-{variant}"),
                 env_cfg=env_cfg,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
-                agents=settings(f"{agents}:Furniture{variant}{{}}")
-                | {"rldt": f"{agents}:Furniture{variant}Rldt{num_joints}RunnerCfg"},
+                agents=settings(prefix + "{}") | {"rldt": f"{prefix}Rldt{num_joints}RunnerCfg"},
             )

@@ -99,6 +99,35 @@ class FurnitureRldt2RunnerCfg(FurnitureRldt1RunnerCfg):
 
 
 @configclass
+class WideActor:
+    """Comes before a configuration: a net twice as wide, for more variety than the usual one can learn."""
+
+    actor: FlowPolicyCfg = replace(POLICY, hidden_dims=[1024, 1024, 1024])
+
+
+@configclass
+class FurnitureWidePretrainCfg(WideActor, FurniturePretrainCfg):
+    """Behaviour cloning of a wide policy."""
+
+    num_steps: int = 50000
+
+
+@configclass
+class FurnitureWideScoreFlowRunnerCfg(WideActor, FurnitureScoreFlowRunnerCfg):
+    """ScoRe-Flow of a wide policy."""
+
+
+@configclass
+class FurnitureWideReinFlowRunnerCfg(WideActor, FurnitureReinFlowRunnerCfg):
+    """ReinFlow of a wide policy."""
+
+
+@configclass
+class FurnitureWideRldt2RunnerCfg(WideActor, FurnitureRldt2RunnerCfg):
+    """RLDT of a wide policy."""
+
+
+@configclass
 class FurnitureVisionPretrainCfg(VisionDemos, FurniturePretrainCfg):
     """Behaviour cloning from pixels."""
 

@@ -62,7 +62,7 @@ class LiftEnvCfg(TabletopEnvCfg):
     scene: LiftSceneCfg = LiftSceneCfg(num_envs=64, env_spacing=2.5)
     events: LiftEventsCfg = LiftEventsCfg()
     terminations: LiftTerminationsCfg = LiftTerminationsCfg()
-    episode_length_s: float = 8.0
+    episode_length_s: float = 30.0
 
 
 @configclass

@@ -5,4 +5,4 @@
 
 from flow_rl_tasks.furniture import register_furniture
 
-register_furniture("RoundTable", f"{__name__}.round_table_env_cfg", num_joints=2)
+register_furniture("RoundTable", f"{__name__}.round_table_env_cfg", num_joints=2, wide=("Med",))

@@ -50,7 +50,8 @@ class SpatialEmbedding(nn.Module):
     def __init__(self, num_places: int, width: int, state_dim: int, output_dim: int):
         super().__init__()
         self.project = nn.Sequential(nn.Linear(num_places + state_dim, output_dim), nn.LayerNorm(output_dim), nn.ReLU())
-        self.weight = nn.Parameter(torch.randn(1, width, output_dim))
+        # Features as large as the states beside them: eight times larger they hide them, and hardly learn.
+        self.weight = nn.Parameter(torch.randn(1, width, output_dim) / math.sqrt(width))
 
     def forward(self, features: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         """Map features (B, P, D) and states (B, S) to (B, output_dim)."""
