@@ -26,7 +26,7 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
             ("", f"{module}:{task}EnvCfg"),
             ("Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg"),
         ):
-            prefix = f"{agents}:Furniture" + (variant or "Wide" * (randomness in wide))
+            prefix = f"{agents}:Furniture" + "Wide" * (randomness in wide) + variant
             register_task(
                 f"FlowRL-{name}-{randomness}-Franka" + (variant and f"-{variant}"),
                 env_cfg=env_cfg,

@@ -157,3 +157,23 @@ class FurnitureVisionRldt1RunnerCfg(PrivilegedVisionObservations, FurnitureRldt1
 @configclass
 class FurnitureVisionRldt2RunnerCfg(PrivilegedVisionObservations, FurnitureRldt2RunnerCfg):
     """RLDT from pixels for furniture with two joints."""
+
+
+@configclass
+class FurnitureWideVisionPretrainCfg(VisionDemos, FurnitureWidePretrainCfg):
+    """Behaviour cloning of a wide policy from pixels."""
+
+
+@configclass
+class FurnitureWideVisionScoreFlowRunnerCfg(VisionObservations, FurnitureWideScoreFlowRunnerCfg):
+    """ScoRe-Flow of a wide policy from pixels."""
+
+
+@configclass
+class FurnitureWideVisionReinFlowRunnerCfg(VisionObservations, FurnitureWideReinFlowRunnerCfg):
+    """ReinFlow of a wide policy from pixels."""
+
+
+@configclass
+class FurnitureWideVisionRldt2RunnerCfg(PrivilegedVisionObservations, FurnitureWideRldt2RunnerCfg):
+    """RLDT of a wide policy from pixels."""
