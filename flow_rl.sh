@@ -29,6 +29,8 @@ Usage: ./flow_rl.sh COMMAND [arguments]
 EOF
 }
 
+# The second is the driver's device within WSL.
+has_gpu() { [[ -e /dev/nvidiactl || -e /dev/dxg ]]; }
 say() { echo "flow_rl: $*" >&2; }
 die() { say "error: $*"; exit 1; }
 
@@ -110,7 +112,7 @@ esac
 setup
 python=$venv/bin/python
 # More threads only slow down networks of this size on a machine without a GPU.
-[[ -e /dev/nvidiactl ]] || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+has_gpu || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 case $1 in
     setup) ;;
@@ -119,8 +121,7 @@ case $1 in
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
     train | play | leapp)
         # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
-        [[ -e /dev/nvidiactl || " $*" == *" --device"* ]] || set -- "$@" --device cpu
-        exec "$python" -m isaaclab "$@"
-        ;;
+        has_gpu || [[ " $*" == *" --device"* ]] || set -- "$@" --device cpu
+        ;;&
     *) exec "$python" -m isaaclab "$@" ;;
 esac

@@ -31,6 +31,11 @@ def batch():
     return {"front": bytes_of(6, *SHAPE), "wrist": bytes_of(6, 3, 16, 32)}, torch.randn(6, 5)
 
 
+def test_features_are_as_large_as_the_state_beside_them(encoder, batch):
+    """Several times larger they would hide it, and learn as much more slowly."""
+    assert 0.3 < encoder(*batch).std() < 2.0
+
+
 def test_batches_may_be_split(encoder, batch):
     images, state = batch
     whole = encoder(images, state)
