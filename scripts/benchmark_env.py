@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from flow_rl_tasks import launch
+from flow_rl.cli import launch
 
 
 def main() -> None:

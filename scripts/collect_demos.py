@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from flow_rl_tasks import launch
+from flow_rl.cli import launch
 
 
 def main() -> None:

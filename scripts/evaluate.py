@@ -10,8 +10,8 @@ the table that is printed for them.
 import json
 from pathlib import Path
 
+from flow_rl.cli import launch
 from flow_rl.utils.check import require
-from flow_rl_tasks import launch
 
 
 def integers(text: str) -> list[int]:

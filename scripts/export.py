@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from flow_rl_tasks import launch
+from flow_rl.cli import launch
 
 NUM_STEPS = 8
 """Decisions of each environment from which test vectors are made."""
@@ -51,7 +51,7 @@ def main() -> None:
 
     from flow_rl.deploy.export import compare, export_package, package_size
     from flow_rl.models import FlowPolicy
-    from flow_rl_tasks.contract import describe_task
+    from flow_rl_tasks.core.contract import describe_task
 
     with launch.launch_env(args, env_cfg) as env, launch.one_line_errors():
         samples = record(env, args, checkpoint)

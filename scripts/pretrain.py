@@ -6,7 +6,7 @@
 import datetime
 from pathlib import Path
 
-from flow_rl_tasks import launch
+from flow_rl.cli import launch
 
 
 def main() -> None:

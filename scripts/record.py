@@ -8,8 +8,8 @@ import tempfile
 from ctypes.util import find_library
 from pathlib import Path
 
+from flow_rl.cli import launch
 from flow_rl.utils.check import require, require_choice
-from flow_rl_tasks import launch
 
 FILES = {"mp4": "episode.mp4", "page": "episode.html", "rrd": "episode.rrd"}
 """Names of the recordings of each format."""
@@ -40,7 +40,7 @@ def main() -> None:
 
     os.environ.pop("DISPLAY", None)  # or the film would open a window
     from flow_rl.utils.evaluation import play
-    from flow_rl_tasks.recorders import RECORDERS
+    from flow_rl_tasks.core.recorders import RECORDERS
 
     with tempfile.TemporaryDirectory(dir=args.output) as folder:
         paths = {name: Path(folder, FILES[name]) for name in formats}

@@ -7,8 +7,8 @@ import contextlib
 import socket
 import time
 
+from flow_rl.cli import launch
 from flow_rl.utils.check import require
-from flow_rl_tasks import launch
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)
 
     from flow_rl.utils.evaluation import play
-    from flow_rl_tasks.recorders import BrowserVisualizerCfg
+    from flow_rl_tasks.core.recorders import BrowserVisualizerCfg
 
     env_cfg.sim.visualizer_cfgs = [BrowserVisualizerCfg(port=args.port)]
     with launch.launch_env(args, env_cfg) as env:

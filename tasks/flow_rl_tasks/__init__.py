@@ -3,7 +3,7 @@
 
 """Tasks of flow_rl, found by Isaac Lab through the entry-point group ``isaaclab.tasks``.
 
-Each folder registers its task when it is imported, from strings only: no simulator is loaded.
+Each family registers its tasks when it is imported, from strings only: no simulator is loaded.
 """
 
-from . import can, kitchen, lamp, lift, one_leg, round_table, square, transport  # noqa: F401
+from . import furniture, kitchen, tabletop  # noqa: F401

@@ -15,9 +15,9 @@ from isaaclab.utils.math import matrix_from_quat, quat_from_euler_xyz
 
 from flow_rl_assets.furniture import Furniture, Joint, Thread
 from flow_rl_assets.shapes import FOOT_HEIGHT, Capsule, Frame, Part, perforated_plate
-from flow_rl_tasks.lamp.lamp import lamp
-from flow_rl_tasks.one_leg.one_leg import one_leg
-from flow_rl_tasks.round_table.round_table import round_table
+from flow_rl_tasks.furniture.lamp.lamp import lamp
+from flow_rl_tasks.furniture.one_leg.one_leg import one_leg
+from flow_rl_tasks.furniture.round_table.round_table import round_table
 
 FURNITURE = [one_leg, lamp, round_table]
 JOINTS = [(make, index) for make in FURNITURE for index in range(len(make().joints))]

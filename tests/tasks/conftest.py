@@ -18,7 +18,7 @@ def make_env() -> Callable[..., AbstractContextManager]:
 
     Environments follow each other in one process, on different engines too, once the one before is closed.
     """
-    from flow_rl_tasks import launch
+    from flow_rl.cli import launch
 
     torch.set_num_threads(1)
 

@@ -24,11 +24,11 @@ from isaaclab.utils.math import (
 )
 
 from flow_rl_assets.furniture import Furniture
-from flow_rl_tasks.lamp.lamp import LAMP
+from flow_rl_tasks.furniture.lamp.lamp import LAMP
+from flow_rl_tasks.furniture.one_leg.one_leg import ONE_LEG
+from flow_rl_tasks.furniture.round_table.round_table import ROUND_TABLE
 from flow_rl_tasks.mdp.assembly import LIFTED, SLACK, Assembly
 from flow_rl_tasks.mdp.rewards import newly_made
-from flow_rl_tasks.one_leg.one_leg import ONE_LEG
-from flow_rl_tasks.round_table.round_table import ROUND_TABLE
 
 GRAVITY = 9.81
 INERTIA = (7.2e-5, 7.0e-5, 1.6e-5)

@@ -6,8 +6,8 @@
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.deploy.preprocessing import Preprocessing
-from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 

@@ -21,7 +21,7 @@ def test_a_horizon_must_divide_the_decimation():
 
 
 def test_the_configuration_refuses_a_horizon_that_does_not_divide():
-    from flow_rl_tasks.lift.lift_env_cfg import LiftEnvCfg
+    from flow_rl_tasks.tabletop.lift.lift_env_cfg import LiftEnvCfg
 
     cfg = LiftEnvCfg()
     cfg.set_horizon(8)

@@ -14,8 +14,8 @@ from isaaclab.managers import ObservationTermCfg
 from isaaclab_tasks.utils import load_cfg_from_registry
 
 from flow_rl_tasks import mdp  # noqa: F401
-from flow_rl_tasks.contract import describe_task
-from flow_rl_tasks.vision import CAMERAS
+from flow_rl_tasks.core.contract import describe_task
+from flow_rl_tasks.variations.vision import CAMERAS
 
 OURS = sorted(name for name, spec in gym.registry.items() if "expert_entry_point" in (spec.kwargs or {}))
 

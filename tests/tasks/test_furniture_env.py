@@ -204,7 +204,7 @@ def test_the_solvers_buffers_are_large_enough(task):
     script = f"""
     import torch
     torch.set_num_threads(1)
-    from flow_rl_tasks import launch
+    from flow_rl.cli import launch
     from flow_rl_tasks.furniture.expert import AssemblyExpert
     from tests.tasks.episodes import first_episodes
     args, overrides = launch.Parser("test").parse(

@@ -9,8 +9,8 @@ import torch
 
 from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
-from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 
@@ -54,9 +54,9 @@ def test_learners_keep_the_settings_of_the_furniture(task):
 
 def test_a_new_furniture_gets_its_vision_variants_for_nothing():
     from flow_rl_tasks.furniture import ENV_CFG_MODULES, register_furniture, vision_env_cfg
-    from flow_rl_tasks.vision import VisionMixin
+    from flow_rl_tasks.variations.vision import VisionMixin
 
-    register_furniture("Stool", "flow_rl_tasks.one_leg.one_leg_env_cfg", num_joints=1)
+    register_furniture("Stool", "flow_rl_tasks.furniture.one_leg.one_leg_env_cfg", num_joints=1)
     names = [f"FlowRL-Stool-{level}-Franka-Vision" for level in ("Low", "Med")]
     try:
         assert all(gym.spec(name).kwargs["env_cfg_entry_point"].endswith("VisionEnvCfg") for name in names)

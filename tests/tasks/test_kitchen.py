@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
 from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_tasks.kitchen import mdp as kitchen_mdp
 from flow_rl_tasks.kitchen.kitchen import BACK_BURNER, ELEMENTS, KETTLE_TOLERANCE, SUBTASKS, Element
-from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 

@@ -24,7 +24,7 @@ def env(make_env):
 
 
 def test_each_strategy_solves_the_task(env):
-    from flow_rl_tasks.lift.expert import LiftExpert
+    from flow_rl_tasks.tabletop.lift.expert import LiftExpert
 
     expert = LiftExpert(env)
     for strategy in range(len(expert.strategies)):
@@ -43,7 +43,7 @@ def test_each_strategy_solves_the_task(env):
 
 
 def test_strategies_differ_by_a_quarter_turn(env):
-    from flow_rl_tasks.lift.expert import LiftExpert
+    from flow_rl_tasks.tabletop.lift.expert import LiftExpert
 
     expert = LiftExpert(env)
     yaws = []
@@ -57,7 +57,7 @@ def test_strategies_differ_by_a_quarter_turn(env):
 
 
 def test_quality_makes_a_worse_but_reproducible_expert(env):
-    from flow_rl_tasks.lift.expert import LiftExpert
+    from flow_rl_tasks.tabletop.lift.expert import LiftExpert
 
     fair, again = (first_episodes(env, LiftExpert(env, quality=0.4, seed=1)) for _ in range(2))
     worst = first_episodes(env, LiftExpert(env, quality=0.0, seed=1))
@@ -86,8 +86,8 @@ def test_the_expert_solves_the_task_on_physx():
     script = f"""
     import json, torch
     torch.set_num_threads(1)
-    from flow_rl_tasks import launch
-    from flow_rl_tasks.lift.expert import LiftExpert
+    from flow_rl.cli import launch
+    from flow_rl_tasks.tabletop.lift.expert import LiftExpert
     from tests.tasks.episodes import first_episodes
     args, overrides = launch.Parser("test").parse(
         ["--task", "{TASK}", "--device", "cpu", "--num_envs", "32", "physics=ovphysx"])

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl_assets.shapes import Box
-from flow_rl_tasks.launch import entry_point
 from tests.tasks.episodes import first_episodes
 
 pytestmark = pytest.mark.sim
@@ -56,8 +56,8 @@ def test_sizes_are_those_of_robomimic(task):
 
 
 def test_nuts_go_over_pegs_and_hands_into_bins():
-    from flow_rl_tasks.can import can_env_cfg as can
-    from flow_rl_tasks.square import square_env_cfg as square
+    from flow_rl_tasks.tabletop.can import can_env_cfg as can
+    from flow_rl_tasks.tabletop.square import square_env_cfg as square
 
     hole = square.PEG_WIDTH / 2 + square.CLEARANCE
     inside, solid = [[hole - 1e-4, 0.0, 0.0], [0.0, -hole + 1e-4, 0.0]], [[hole + 1e-4, 0.0, 0.0]]

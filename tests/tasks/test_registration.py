@@ -28,7 +28,7 @@ def test_every_learner_is_an_agent_of_the_task():
 
 
 def test_a_task_may_replace_a_learners_configuration():
-    from flow_rl_tasks.registration import register_task
+    from flow_rl_tasks.core.registration import register_task
 
     register_task("FlowRL-Test-Only", env_cfg="a:B", agents={"reinflow": "my:Cfg"})
     try:

@@ -147,7 +147,7 @@ def test_actions_are_late_and_objects_are_seen_badly(make_env):
 
 def test_the_expert_allows_for_late_actions(make_env):
     """One that does not overshoots: it solves five in six."""
-    from flow_rl_tasks.lift.expert import LiftExpert
+    from flow_rl_tasks.tabletop.lift.expert import LiftExpert
 
     with make_env(1, 32, PRESET, physics="ovphysx") as env:
         assert first_episodes(env, LiftExpert(env)).all()
@@ -178,7 +178,7 @@ def test_every_kind_of_task_knows_the_preset(task):
     from isaaclab.assets import ArticulationCfg, RigidObjectCfg
     from isaaclab_tasks.utils import resolve_task_config
 
-    from flow_rl_tasks import launch
+    from flow_rl.cli import launch
 
     launch.find_task(f"FlowRL-{task}")  # so that all are registered
     words = [PRESET + ",varied_pictures" if task.endswith("Vision") else PRESET]

@@ -8,8 +8,8 @@ import math
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
-from flow_rl_tasks.launch import entry_point
 from tests.tasks.episodes import first_episodes
 
 pytestmark = pytest.mark.sim
@@ -76,8 +76,8 @@ def test_sizes_and_settings_of_the_learners():
 
 
 def test_the_tool_fits_under_the_lid_and_two_hands_onto_its_handle():
-    from flow_rl_tasks.transport import transport_env_cfg as cfg
-    from flow_rl_tasks.transport.expert import GRIP
+    from flow_rl_tasks.tabletop.transport import transport_env_cfg as cfg
+    from flow_rl_tasks.tabletop.transport.expert import GRIP
 
     length = cfg.HANDLE_SIZE[0] + cfg.HEAD_SIZE[0]
     events = cfg.TransportEventsCfg()
@@ -146,7 +146,14 @@ def test_objects_begin_within_their_range_and_differ(env):
 
 
 def test_the_task_is_solved_when_all_is_where_it_belongs_and_left(env):
-    from flow_rl_tasks.transport.transport_env_cfg import BIN_SIZE, GOAL, TOOL_REST, TRASH, TRASH_BIN_SIZE, TRASH_REST
+    from flow_rl_tasks.tabletop.transport.transport_env_cfg import (
+        BIN_SIZE,
+        GOAL,
+        TOOL_REST,
+        TRASH,
+        TRASH_BIN_SIZE,
+        TRASH_REST,
+    )
 
     env.reset(seed=0)
     (x, y), (u, v) = GOAL, TRASH
@@ -209,7 +216,7 @@ def test_random_actions_break_nothing(env):
 
 @pytest.mark.slow
 def test_both_strategies_solve_the_task_with_the_tool_given_in_the_air(env, monkeypatch):
-    from flow_rl_tasks.transport.expert import TransportExpert
+    from flow_rl_tasks.tabletop.transport.expert import TransportExpert
 
     held = torch.zeros(2, NUM_ENVS, dtype=torch.bool)
     begun = []
@@ -237,13 +244,13 @@ def test_both_strategies_solve_the_task_with_the_tool_given_in_the_air(env, monk
 
 @pytest.mark.slow
 def test_a_clumsy_expert_is_worse(env):
-    from flow_rl_tasks.transport.expert import TransportExpert
+    from flow_rl_tasks.tabletop.transport.expert import TransportExpert
 
     assert first_episodes(env, TransportExpert(env, quality=0.0, seed=1)).float().mean() < 0.8
 
 
 def test_bad_input_is_refused(env):
-    from flow_rl_tasks.transport.expert import TransportExpert
+    from flow_rl_tasks.tabletop.transport.expert import TransportExpert
 
     with pytest.raises(ValueError, match="quality=1.5"):
         TransportExpert(env, quality=1.5)

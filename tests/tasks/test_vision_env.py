@@ -6,9 +6,9 @@
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
-from flow_rl_tasks.launch import entry_point
 
 pytestmark = pytest.mark.sim
 

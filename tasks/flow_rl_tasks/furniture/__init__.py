@@ -1,9 +1,9 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Furniture assembly: what all furniture tasks share. Each furniture is a folder beside this one."""
+"""Furniture assembly: what all furniture tasks share. Each furniture is a folder below this one."""
 
-from flow_rl_tasks.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_task, settings
 
 ENV_CFG_MODULES: dict[str, str] = {}
 """Module of each ``<Name>EnvCfg``, from which its vision variant is made."""
@@ -34,3 +34,6 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
                 env=f"{__name__}.furniture_env:FurnitureEnv",
                 agents=settings(prefix + "{}") | {"rldt": f"{prefix}Rldt{num_joints}RunnerCfg"},
             )
+
+
+from . import lamp, one_leg, round_table  # noqa: E402, F401 - each registers itself with the function above

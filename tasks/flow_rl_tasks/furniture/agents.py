@@ -10,7 +10,7 @@ from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import QEnsembleCfg, RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
-from flow_rl_tasks.vision import CAMERAS, VisionDemos, VisionObservations
+from flow_rl_tasks.variations.vision import CAMERAS, VisionDemos, VisionObservations
 
 # A few millimetres decide, of what is seen and of what is done; so scaled, the net does not overlook them.
 POLICY = FlowPolicyCfg(horizon=8, prediction="residual", obs_scaling="whitening")

@@ -22,7 +22,7 @@ from isaaclab.utils.math import (
     subtract_frame_transforms,
 )
 
-from flow_rl_tasks.experts import PoseExpert
+from flow_rl_tasks.core.experts import PoseExpert
 from flow_rl_tasks.mdp import step_towards
 
 (

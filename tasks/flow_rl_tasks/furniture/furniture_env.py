@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flow_rl_tasks.manipulation_env import ManipulationEnv
+from flow_rl_tasks.core.env import ManipulationEnv
 from flow_rl_tasks.mdp import Assembly
 
 from .furniture_env_cfg import FurnitureEnvCfg

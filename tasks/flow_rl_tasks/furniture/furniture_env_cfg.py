@@ -17,9 +17,8 @@ from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
-from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import (
+from flow_rl_tasks.core.env_cfg import ManipulationEnvCfg, simulation_cfg, view
+from flow_rl_tasks.core.table_cfg import (
     ARM_JOINTS,
     FINGERS,
     GRIPPER,
@@ -28,7 +27,8 @@ from flow_rl_tasks.tabletop_cfg import (
     TabletopSceneCfg,
     pose_controller,
 )
-from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
+from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
+from flow_rl_tasks.tabletop.tabletop_env_cfg import TabletopTerminationsCfg, success
 
 
 @configclass

@@ -8,7 +8,7 @@ import importlib
 
 from isaaclab.utils import configclass
 
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.variations.vision import VisionMixin
 
 from . import ENV_CFG_MODULES
 

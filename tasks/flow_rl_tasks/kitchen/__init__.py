@@ -9,7 +9,7 @@ targets and in others other things; ``Mixed``, never all four targets in one epi
 place of the kettle and, slightly, the joints of the arm.
 """
 
-from flow_rl_tasks.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_task, settings
 
 for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
     for _kind in ("", "Vision"):

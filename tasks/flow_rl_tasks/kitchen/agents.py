@@ -10,7 +10,7 @@ from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import RldtAlgorithmCfg, RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg, ScoreFlowRunnerCfg
-from flow_rl_tasks.vision import VisionDemos, VisionObservations
+from flow_rl_tasks.variations.vision import VisionDemos, VisionObservations
 
 POLICY = FlowPolicyCfg(prediction="residual", obs_scaling="whitening")
 

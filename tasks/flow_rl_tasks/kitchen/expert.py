@@ -15,7 +15,7 @@ from isaaclab.utils.configclass import instantiate
 from isaaclab.utils.math import euler_xyz_from_quat, quat_apply, quat_from_angle_axis
 
 from flow_rl_assets.mechanism import AXES
-from flow_rl_tasks.experts import PoseExpert
+from flow_rl_tasks.core.experts import PoseExpert
 from flow_rl_tasks.furniture.furniture_env_cfg import ARM_ABSOLUTE
 from flow_rl_tasks.mdp import Rot6dPoseAction, step_towards
 

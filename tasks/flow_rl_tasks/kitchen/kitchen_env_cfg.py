@@ -15,11 +15,11 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.mechanism import mechanism_cfg
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg, view
+from flow_rl_tasks.core.env_cfg import ManipulationEnvCfg, simulation_cfg, view
+from flow_rl_tasks.core.table_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import ARM_JOINTS, FINGERS, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
-from flow_rl_tasks.tabletop_env_cfg import TabletopTerminationsCfg, success
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.tabletop.tabletop_env_cfg import TabletopTerminationsCfg, success
+from flow_rl_tasks.variations.vision import VisionMixin
 
 from . import mdp as kitchen_mdp
 from .kitchen import BACK_BURNER, COUNTER, DARK, ELEMENTS, FRONT_BURNER, KETTLE

@@ -50,7 +50,7 @@ def export_package(
 
     Args:
         policy: Policy to export, on the CPU.
-        contract: What :func:`flow_rl_tasks.contract.describe_task` and the checkpoint know.
+        contract: What :func:`flow_rl_tasks.core.contract.describe_task` and the checkpoint know.
         samples: Observation groups of a few steps, shapes (N, ...), from which the test vectors are made.
         folder: Where to write; an existing one is replaced.
     """

@@ -9,7 +9,7 @@ it there. Randomised at each reset are, slightly, position and yaw of lid, hamme
 The task is solved when the hammer is in its bin, the cube in that for trash, and both grippers have left them.
 """
 
-from flow_rl_tasks.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_task, settings
 
 for _kind in ("", "Vision"):
     register_task(

@@ -22,10 +22,10 @@ from flow_rl_assets.franka import FRANKA_CFG, TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Frame, Part, feet, tray
 from flow_rl_tasks import mdp
-from flow_rl_tasks.manipulation_env_cfg import simulation_cfg, view
+from flow_rl_tasks.core.env_cfg import simulation_cfg, view
+from flow_rl_tasks.core.table_cfg import ARM, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from flow_rl_tasks.tabletop_cfg import ARM, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, scatter_joints
-from flow_rl_tasks.tabletop_env_cfg import (
+from flow_rl_tasks.tabletop.tabletop_env_cfg import (
     ARM_ABSOLUTE,
     ARM_RELATIVE,
     ActionTermsCfg,
@@ -34,7 +34,7 @@ from flow_rl_tasks.tabletop_env_cfg import (
     scatter,
     success,
 )
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.variations.vision import VisionMixin
 
 HAND_2 = replace(HAND, name="robot_2")
 FINGERS_2 = replace(FINGERS, name="robot_2")

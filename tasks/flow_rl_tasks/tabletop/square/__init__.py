@@ -8,7 +8,7 @@ Randomised at each reset are where the nut lies, its yaw (all directions) and, s
 is solved when the nut is on the lower half of the peg and the gripper has left it.
 """
 
-from flow_rl_tasks.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_task, register_vision_task
 
 register_task(
     "FlowRL-Square-Franka",

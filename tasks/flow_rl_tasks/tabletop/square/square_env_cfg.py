@@ -12,9 +12,9 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_assets.shapes import Box, Frame, Part, perforated_plate
 from flow_rl_tasks import mdp
-from flow_rl_tasks.tabletop_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
-from flow_rl_tasks.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.core.table_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.tabletop.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.variations.vision import VisionMixin
 
 PEG_WIDTH, PEG_HEIGHT = 0.032, 0.1
 PEG = (0.5, 0.15)

@@ -17,7 +17,7 @@ from isaaclab.managers import SceneEntityCfg
 from isaaclab.utils.math import subtract_frame_transforms
 
 from flow_rl_tasks.mdp import lies_at
-from flow_rl_tasks.pick_place import CARRY, CLOSE, DESCEND, HOVER, LIFT, LOWER, RELEASE, PickPlaceExpert
+from flow_rl_tasks.tabletop.pick_place import CARRY, CLOSE, DESCEND, HOVER, LIFT, LOWER, RELEASE, PickPlaceExpert
 
 from .transport_env_cfg import (
     ASIDE,

@@ -3,7 +3,7 @@
 
 """What differs between a simulation and a robot: masses, friction, gains of drives, latency, errors of perception.
 
-Off unless ``presets=sim_to_real`` is given. How cameras differ is :mod:`flow_rl_tasks.picture_variation`'s business.
+Off unless ``presets=sim_to_real`` is given. How cameras differ is :mod:`flow_rl_tasks.variations.pictures`'s business.
 """
 
 from __future__ import annotations

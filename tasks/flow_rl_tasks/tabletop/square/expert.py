@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from flow_rl_tasks.pick_place import PickPlaceExpert, wrap
+from flow_rl_tasks.tabletop.pick_place import PickPlaceExpert, wrap
 
 from .square_env_cfg import HANDLE, NUT_THICKNESS, PEG, PEG_HEIGHT
 

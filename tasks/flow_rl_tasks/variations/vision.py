@@ -15,11 +15,10 @@ from flow_rl.configs.reinflow import ReinFlowRunnerCfg
 from flow_rl.configs.rldt import RldtRunnerCfg
 from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
 from flow_rl.utils.check import require
-
-from . import mdp
-from .cameras import policy_cameras
-from .picture_variation import vary_pictures
-from .sim_to_real import PROPRIOCEPTION
+from flow_rl_tasks import mdp
+from flow_rl_tasks.variations.cameras import policy_cameras
+from flow_rl_tasks.variations.pictures import vary_pictures
+from flow_rl_tasks.variations.sim_to_real import PROPRIOCEPTION
 
 CAMERAS = ("front", "wrist")
 

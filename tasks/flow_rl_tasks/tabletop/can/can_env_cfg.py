@@ -12,9 +12,9 @@ from flow_rl_assets.franka import TCP_OFFSET
 from flow_rl_assets.parts import fixture_cfg, part_cfg
 from flow_rl_assets.shapes import FOOT_HEIGHT, Box, Cylinder, Frame, Part, feet, tray
 from flow_rl_tasks import mdp
-from flow_rl_tasks.tabletop_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
-from flow_rl_tasks.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.core.table_cfg import HAND, RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.tabletop.tabletop_env_cfg import PlacingEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.variations.vision import VisionMixin
 
 CAN_RADIUS, CAN_HEIGHT = 0.03, 0.1
 FLOOR = 0.006

@@ -20,8 +20,7 @@ from isaaclab.utils.modifiers import ModifierCfg
 from isaaclab_tasks.utils import PresetCfg, preset
 
 from flow_rl_assets.parts import PartSpawnerCfg
-
-from . import mdp
+from flow_rl_tasks import mdp
 
 COLOUR_SPREAD = 0.15
 """Greatest change of each colour channel, of 1."""

@@ -26,8 +26,7 @@ from isaaclab.utils import replace
 from isaaclab.utils.math import quat_apply_inverse, quat_conjugate, quat_mul
 
 from flow_rl.utils.check import require
-
-from .mdp import Rot6dPoseActionCfg
+from flow_rl_tasks.mdp import Rot6dPoseActionCfg
 
 FRAMES = {
     "environment": "origin below the first robot's base at the height of the table top, x away from the robot, z up",

@@ -8,7 +8,7 @@ where the can stands and, slightly, the joints of the arm. The task is solved wh
 the gripper has left it.
 """
 
-from flow_rl_tasks.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_task, register_vision_task
 
 register_task(
     "FlowRL-Can-Franka",

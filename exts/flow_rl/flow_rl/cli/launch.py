@@ -24,9 +24,9 @@ import gymnasium as gym
 import torch
 import yaml
 
+import flow_rl_tasks  # noqa: F401 - registers the tasks
 from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import require, require_device
-from flow_rl_tasks import lift  # noqa: F401
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from flow_rl_tasks.pick_place import PickPlaceExpert
+from flow_rl_tasks.tabletop.pick_place import PickPlaceExpert
 
 from .can_env_cfg import PLACE, REST
 

@@ -12,9 +12,9 @@ from isaaclab_physx.sim.schemas import PhysxRigidBodyCfg
 
 from flow_rl_assets.franka import COLLISION_PROPS, GRIP_MATERIAL, SOLVER_ITERATIONS
 from flow_rl_tasks import mdp
-from flow_rl_tasks.tabletop_cfg import RobotEventsCfg, TabletopSceneCfg
-from flow_rl_tasks.tabletop_env_cfg import TabletopEnvCfg, TabletopTerminationsCfg, scatter, success
-from flow_rl_tasks.vision import VisionMixin
+from flow_rl_tasks.core.table_cfg import RobotEventsCfg, TabletopSceneCfg
+from flow_rl_tasks.tabletop.tabletop_env_cfg import TabletopEnvCfg, TabletopTerminationsCfg, scatter, success
+from flow_rl_tasks.variations.vision import VisionMixin
 
 CUBE_SIZE = 0.05
 """Edge of the cube [m]."""

@@ -17,11 +17,18 @@ from isaaclab_newton.physics import NewtonCfg
 from isaaclab_tasks.utils import PresetCfg
 
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
-
-from . import mdp
-from .manipulation_env_cfg import ManipulationEnvCfg, simulation_cfg
-from .physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
-from .tabletop_cfg import ARM_JOINTS, FINGERS, GRIPPER, HAND, RobotEventsCfg, TabletopSceneCfg, pose_controller
+from flow_rl_tasks import mdp
+from flow_rl_tasks.core.env_cfg import ManipulationEnvCfg, simulation_cfg
+from flow_rl_tasks.core.table_cfg import (
+    ARM_JOINTS,
+    FINGERS,
+    GRIPPER,
+    HAND,
+    RobotEventsCfg,
+    TabletopSceneCfg,
+    pose_controller,
+)
+from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 
 ARM_RELATIVE = DifferentialInverseKinematicsActionCfg(
     asset_name="robot",

@@ -18,7 +18,7 @@ def register_task(
     env_cfg: str,
     expert: str | None = None,
     agents: dict[str, str] | None = None,
-    env: str = "flow_rl_tasks.manipulation_env:ManipulationEnv",
+    env: str = "flow_rl_tasks.core.env:ManipulationEnv",
 ) -> None:
     """Register a manager-based task with Gymnasium.
 
@@ -60,4 +60,4 @@ def settings(template: str) -> dict[str, str]:
 
 def register_vision_task(task_id: str, **entry_points: str) -> None:
     """Register the variant of a task that is seen through cameras, ``<task_id>-Vision``; see :func:`register_task`."""
-    register_task(f"{task_id}-Vision", agents=settings("flow_rl_tasks.vision:Vision{}"), **entry_points)
+    register_task(f"{task_id}-Vision", agents=settings("flow_rl_tasks.variations.vision:Vision{}"), **entry_points)

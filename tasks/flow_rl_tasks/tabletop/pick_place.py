@@ -20,8 +20,8 @@ from isaaclab.utils.math import (
     subtract_frame_transforms,
 )
 
-from .experts import PoseExpert
-from .mdp import step_towards
+from flow_rl_tasks.core.experts import PoseExpert
+from flow_rl_tasks.mdp import step_towards
 
 HOVER, DESCEND, CLOSE, LIFT, CARRY, LOWER, RELEASE, RETREAT = range(8)
 

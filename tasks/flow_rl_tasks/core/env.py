@@ -10,9 +10,8 @@ import torch
 from isaaclab.envs import ManagerBasedRLEnv
 
 from flow_rl.utils.check import require_device
-
-from .chunk_view import ChunkView
-from .manipulation_env_cfg import ManipulationEnvCfg
+from flow_rl_tasks.core.chunk_view import ChunkView
+from flow_rl_tasks.core.env_cfg import ManipulationEnvCfg
 
 
 class ManipulationEnv(ManagerBasedRLEnv):

@@ -8,7 +8,7 @@ yaw (over a quarter turn, which covers all that can be told apart) and, slightly
 solved when the cube's centre is 10 cm above where it rested.
 """
 
-from flow_rl_tasks.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_task, register_vision_task
 
 register_task(
     "FlowRL-Lift-Franka",

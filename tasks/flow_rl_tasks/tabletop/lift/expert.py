@@ -13,7 +13,7 @@ import torch
 from isaaclab.envs import ManagerBasedEnv
 from isaaclab.utils.math import euler_xyz_from_quat, quat_error_magnitude
 
-from flow_rl_tasks.experts import PoseExpert
+from flow_rl_tasks.core.experts import PoseExpert
 
 HOVER, DESCEND, CLOSE, LIFT = range(4)
 

@@ -11,10 +11,10 @@ from isaaclab.utils import configclass
 from isaaclab.visualizers import VisualizerCfg
 from isaaclab_tasks.utils import PresetCfg
 
-from .cameras import front_camera
-from .mdp import ticks_per_action
-from .physics.physics_cfg import ManipulationPhysicsCfg
-from .sim_to_real import keep_combined_friction, vary_physics
+from flow_rl_tasks.mdp import ticks_per_action
+from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg
+from flow_rl_tasks.variations.cameras import front_camera
+from flow_rl_tasks.variations.sim_to_real import keep_combined_friction, vary_physics
 
 CONTROL_DT = 0.1
 """Duration of a control tick [s]: one action of a chunk, one simulation step."""

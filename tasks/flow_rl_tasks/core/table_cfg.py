@@ -56,7 +56,7 @@ class TabletopSceneCfg(InteractiveSceneCfg):
 
     front: CameraCfg | None = None
     wrist: CameraCfg | None = None
-    """Cameras that policies see with; see :class:`flow_rl_tasks.vision.VisionMixin`."""
+    """Cameras that policies see with; see :class:`flow_rl_tasks.variations.vision.VisionMixin`."""
 
 
 def pose_controller(use_relative_mode: bool, damping: float = 0.01) -> DifferentialIKControllerCfg:
