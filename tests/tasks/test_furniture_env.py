@@ -3,16 +3,15 @@
 
 """The furniture environments on both engines: beginnings, threads, broken states, whole episodes."""
 
-import importlib
 import math
 import subprocess
 import sys
 import textwrap
 
-import gymnasium as gym
 import pytest
 import torch
 
+from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
 
 pytestmark = pytest.mark.sim
@@ -29,8 +28,7 @@ def furniture_of(task: str) -> str:
 
 
 def env_cfg(task: str):
-    module, _, name = gym.spec(task).kwargs["env_cfg_entry_point"].partition(":")
-    return getattr(importlib.import_module(module), name)()
+    return entry_point(task, "env_cfg")()
 
 
 # -- settings ---------------------------------------------------------------------------------------------------------
@@ -38,16 +36,13 @@ def env_cfg(task: str):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_learner_has_settings_that_suit_the_task(task):
-    importlib.import_module("flow_rl_tasks")
-    kwargs = gym.spec(task).kwargs
     horizon = env_cfg(task).actions.chunk.horizon
     for learner in (*learners(), "pretrain"):
-        module, _, name = kwargs[f"{learner}_cfg_entry_point"].partition(":")
-        cfg = getattr(importlib.import_module(module), name)()
+        cfg = entry_point(task, f"{learner}_cfg")()
         assert cfg.actor.horizon == horizon == 8, learner
         if learner == "rldt":
             assert cfg.algorithm.value_range == [0.0, float(JOINTS[furniture_of(task)])]
-    assert "expert_entry_point" in kwargs
+    assert entry_point(task, "expert")
     assert len(env_cfg(task).furniture.joints) == JOINTS[furniture_of(task)]
 
 

@@ -10,7 +10,7 @@ import sys
 import gymnasium as gym
 import pytest
 
-from flow_rl.configs import learners
+from flow_rl.configs.compose import entry_points, load
 from tests.tasks.conftest import TASK
 
 
@@ -23,16 +23,22 @@ def test_importing_the_tasks_loads_no_simulator():
 def test_every_learner_is_an_agent_of_the_task():
     importlib.import_module("flow_rl_tasks")
     kwargs = gym.spec(TASK).kwargs
-    assert {f"{name}_cfg_entry_point": target for name, target in learners().items()}.items() <= kwargs.items()
-    assert kwargs["rsl_rl_cfg_entry_point"] == learners()["score_flow"]
+    for name, target in entry_points().items():
+        assert type(kwargs[f"{name}_cfg_entry_point"]()) is load(target)
+    assert kwargs["rsl_rl_cfg_entry_point"] is kwargs["score_flow_cfg_entry_point"]
 
 
 def test_a_task_may_replace_a_learners_configuration():
     from flow_rl_tasks.core.registration import register_task
 
-    register_task("FlowRL-Test-Only", env_cfg="a:B", agents={"reinflow": "my:Cfg"})
+    settings = ({"all": {"actor.horizon": 2}}, {"reinflow": {"actor.horizon": 3}})
+    agents = {"reinflow": "flow_rl.configs.score_flow:ScoreFlowRunnerCfg"}
+    register_task("FlowRL-Test-Only", env_cfg="a:B", settings=settings, agents=agents)
     try:
-        assert gym.spec("FlowRL-Test-Only").kwargs["reinflow_cfg_entry_point"] == "my:Cfg"
+        kwargs = gym.spec("FlowRL-Test-Only").kwargs
+        assert type(cfg := kwargs["reinflow_cfg_entry_point"]()) is load(agents["reinflow"])
+        assert cfg.actor.horizon == 3  # settings apply to it too
+        assert kwargs["rldt_cfg_entry_point"]().actor.horizon == 2
     finally:
         gym.registry.pop("FlowRL-Test-Only")
 

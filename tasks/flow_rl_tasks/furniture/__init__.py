@@ -3,7 +3,8 @@
 
 """Furniture assembly: what all furniture tasks share. Each furniture is a folder below this one."""
 
-from flow_rl_tasks.core.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_task
+from flow_rl_tasks.settings import FURNITURE, FURNITURE_VISION, VISION, WIDE, highest_return
 
 ENV_CFG_MODULES: dict[str, str] = {}
 """Module of each ``<Name>EnvCfg``, from which its vision variant is made."""
@@ -15,24 +16,24 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
     Args:
         name: Name within the tasks', such as ``OneLeg``.
         module: Module of the environment configurations ``<name>LowEnvCfg`` and ``<name>MedEnvCfg``.
-        num_joints: Number of joints, the greatest return of an episode: 1 or 2.
+        num_joints: Number of joints, the greatest return of an episode.
         wide: Which of ``Low`` and ``Med`` get a net twice as wide, because the usual one underfits its demonstrations.
     """
-    agents = f"{__name__}.agents"
     for randomness in ("Low", "Med"):
         task = f"{name}{randomness}"
         ENV_CFG_MODULES[task] = module
-        for variant, env_cfg in (
-            ("", f"{module}:{task}EnvCfg"),
-            ("Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg"),
+        task_id = f"FlowRL-{name}-{randomness}-Franka"
+        settings = (FURNITURE, highest_return(float(num_joints)), *([WIDE] if randomness in wide else []))
+        for variant_id, env_cfg, variant in (
+            (task_id, f"{module}:{task}EnvCfg", ()),
+            (f"{task_id}-Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg", (VISION, FURNITURE_VISION)),
         ):
-            prefix = f"{agents}:Furniture" + "Wide" * (randomness in wide) + variant
             register_task(
-                f"FlowRL-{name}-{randomness}-Franka" + (variant and f"-{variant}"),
+                variant_id,
                 env_cfg=env_cfg,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
-                agents=settings(prefix + "{}") | {"rldt": f"{prefix}Rldt{num_joints}RunnerCfg"},
+                settings=(*settings, *variant),
             )
 
 

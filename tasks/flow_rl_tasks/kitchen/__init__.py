@@ -9,13 +9,13 @@ targets and in others other things; ``Mixed``, never all four targets in one epi
 place of the kettle and, slightly, the joints of the arm.
 """
 
-from flow_rl_tasks.core.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_with_vision
+from flow_rl_tasks.settings import KITCHEN, highest_return
 
 for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
-    for _kind in ("", "Vision"):
-        register_task(
-            f"FlowRL-Kitchen-{_name}-Franka" + (_kind and f"-{_kind}"),
-            env_cfg=f"{__name__}.kitchen_env_cfg:Kitchen{_goal}{_kind}EnvCfg",
-            expert=f"{__name__}.expert:{_name}Expert",
-            agents=settings(f"{__name__}.agents:Kitchen{_kind}{{}}"),
-        )
+    register_with_vision(
+        f"FlowRL-Kitchen-{_name}-Franka",
+        env_cfg=f"{__name__}.kitchen_env_cfg:Kitchen{_goal}EnvCfg",
+        expert=f"{__name__}.expert:{_name}Expert",
+        settings=(KITCHEN, highest_return(4.0)),
+    )

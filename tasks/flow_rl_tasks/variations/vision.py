@@ -10,17 +10,11 @@ from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEnti
 from isaaclab.sensors import CameraCfg
 from isaaclab.utils import configclass
 
-from flow_rl.configs.pretrain import PretrainCfg
-from flow_rl.configs.reinflow import ReinFlowRunnerCfg
-from flow_rl.configs.rldt import RldtRunnerCfg
-from flow_rl.configs.score_flow import ScoreFlowRunnerCfg
 from flow_rl.utils.check import require
 from flow_rl_tasks import mdp
 from flow_rl_tasks.variations.cameras import policy_cameras
 from flow_rl_tasks.variations.pictures import vary_pictures
 from flow_rl_tasks.variations.sim_to_real import PROPRIOCEPTION
-
-CAMERAS = ("front", "wrist")
 
 
 @configclass
@@ -87,38 +81,3 @@ class VisionMixin:
             return ObservationTermCfg(func=mdp.mean_image, params={"sensor_cfg": sensor, "factor": self.supersampling})
         params = {"sensor_cfg": sensor, "normalize": False, "channel_first": True}
         return ObservationTermCfg(func=image_rgb, params=params)
-
-
-@configclass
-class VisionObservations:
-    """Comes before a learner's configuration: what actor and critic see."""
-
-    obs_groups: dict[str, list[str]] = {"actor": ["policy", *CAMERAS], "critic": ["state"]}
-    """The critic's may be the actor's, for learning from pixels alone; see :class:`flow_rl.models.CriticView`."""
-
-
-@configclass
-class VisionDemos:
-    """Comes before a configuration of behaviour cloning: what the actor sees."""
-
-    obs_keys: list[str] = ["policy", *CAMERAS]
-
-
-@configclass
-class VisionPretrainCfg(VisionDemos, PretrainCfg):
-    """Behaviour cloning from pixels."""
-
-
-@configclass
-class VisionScoreFlowRunnerCfg(VisionObservations, ScoreFlowRunnerCfg):
-    """ScoRe-Flow from pixels."""
-
-
-@configclass
-class VisionReinFlowRunnerCfg(VisionObservations, ReinFlowRunnerCfg):
-    """ReinFlow from pixels."""
-
-
-@configclass
-class VisionRldtRunnerCfg(VisionObservations, RldtRunnerCfg):
-    """RLDT from pixels."""

@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import difflib
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ import torch
 import yaml
 
 import flow_rl_tasks  # noqa: F401 - registers the tasks
+from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import require, require_device
 
@@ -109,8 +109,12 @@ def entry_point(task: str, name: str, default: str | None = None) -> Callable[..
     target = find_task(task).kwargs.get(f"{name}_entry_point", default)
     if target is None:
         raise ValueError(f"--task {task!r} has no {name}. Valid: a task that registers {name}_entry_point.")
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return target if callable(target) else load(target)
+
+
+def _chosen_presets(overrides: Sequence[str]) -> list[str]:
+    words = [word.removeprefix("presets=") for word in overrides if word.startswith("presets=")]
+    return [name for word in words for name in word.split(",")]
 
 
 def agent_config(task: str, name: str, default: str | None, overrides: Sequence[str]) -> Any:
@@ -122,8 +126,8 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
         default: ``"module:Class"`` for tasks that do not register one.
         overrides: Words of the command line.
     """
-    cfg = entry_point(task, f"{name}_cfg", default)()
-    for word in overrides:
+    cfg = resolve(entry_point(task, f"{name}_cfg", default)(), _chosen_presets(overrides))
+    for word in (word for word in overrides if not word.startswith("presets=")):
         path, _, text = word.partition("=")
         section, *parents, field = path.split(".")
         owner = functools.reduce(lambda node, name: getattr(node, name, None), parents, cfg)

@@ -5,18 +5,34 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import re
 from pathlib import Path
 
+GROUP = "flow_rl.learners"
+"""Entry points by which other packages add learners: ``<name> = "module:MyRunnerCfg"``."""
 
+
+@functools.cache
 def learners() -> dict[str, str]:
     """Entry points of the learners' runner configurations by name, found without importing them.
 
-    A learner is a file of this folder that defines a class whose name ends in `RunnerCfg`.
+    A learner is a file of this folder that defines a class whose name ends in `RunnerCfg`, or an entry point of the
+    group ``flow_rl.learners`` in the metadata of an installed package.
+
+    Raises:
+        ValueError: If two learners have one name.
     """
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
         match = re.search(r"^class (\w+RunnerCfg)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
         if match:
             found[path.stem] = f"{__name__}.{path.stem}:{match[1]}"
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        if found.setdefault(entry.name, entry.value) != entry.value:
+            raise ValueError(
+                f"two learners are named {entry.name!r}: {found[entry.name]} and {entry.value}. Rename or uninstall "
+                "one of them."
+            )
     return found

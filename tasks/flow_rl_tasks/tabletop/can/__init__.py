@@ -8,15 +8,10 @@ where the can stands and, slightly, the joints of the arm. The task is solved wh
 the gripper has left it.
 """
 
-from flow_rl_tasks.core.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_with_vision
 
-register_task(
+register_with_vision(
     "FlowRL-Can-Franka",
     env_cfg=f"{__name__}.can_env_cfg:CanEnvCfg",
-    expert=f"{__name__}.expert:CanExpert",
-)
-register_vision_task(
-    "FlowRL-Can-Franka",
-    env_cfg=f"{__name__}.can_env_cfg:CanVisionEnvCfg",
     expert=f"{__name__}.expert:CanExpert",
 )

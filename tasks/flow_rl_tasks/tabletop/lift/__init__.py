@@ -8,15 +8,10 @@ yaw (over a quarter turn, which covers all that can be told apart) and, slightly
 solved when the cube's centre is 10 cm above where it rested.
 """
 
-from flow_rl_tasks.core.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_with_vision
 
-register_task(
+register_with_vision(
     "FlowRL-Lift-Franka",
     env_cfg=f"{__name__}.lift_env_cfg:LiftEnvCfg",
-    expert=f"{__name__}.expert:LiftExpert",
-)
-register_vision_task(
-    "FlowRL-Lift-Franka",
-    env_cfg=f"{__name__}.lift_env_cfg:LiftVisionEnvCfg",
     expert=f"{__name__}.expert:LiftExpert",
 )

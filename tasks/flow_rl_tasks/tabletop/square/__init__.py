@@ -8,19 +8,12 @@ Randomised at each reset are where the nut lies, its yaw (all directions) and, s
 is solved when the nut is on the lower half of the peg and the gripper has left it.
 """
 
-from flow_rl_tasks.core.registration import register_task, register_vision_task
+from flow_rl_tasks.core.registration import register_with_vision
+from flow_rl_tasks.settings import SQUARE
 
-register_task(
+register_with_vision(
     "FlowRL-Square-Franka",
     env_cfg=f"{__name__}.square_env_cfg:SquareEnvCfg",
     expert=f"{__name__}.expert:SquareExpert",
-    agents={
-        "score_flow": f"{__name__}.agents:SquareScoreFlowRunnerCfg",
-        "reinflow": f"{__name__}.agents:SquareReinFlowRunnerCfg",
-    },
-)
-register_vision_task(
-    "FlowRL-Square-Franka",
-    env_cfg=f"{__name__}.square_env_cfg:SquareVisionEnvCfg",
-    expert=f"{__name__}.expert:SquareExpert",
+    settings=(SQUARE,),
 )

@@ -9,12 +9,13 @@ it there. Randomised at each reset are, slightly, position and yaw of lid, hamme
 The task is solved when the hammer is in its bin, the cube in that for trash, and both grippers have left them.
 """
 
-from flow_rl_tasks.core.registration import register_task, settings
+from flow_rl_tasks.core.registration import register_with_vision
+from flow_rl_tasks.settings import TRANSPORT, seen_by
 
-for _kind in ("", "Vision"):
-    register_task(
-        "FlowRL-Transport-DualFranka" + (_kind and f"-{_kind}"),
-        env_cfg=f"{__name__}.transport_env_cfg:Transport{_kind}EnvCfg",
-        expert=f"{__name__}.expert:TransportExpert",
-        agents=settings(f"{__name__}.agents:Transport{_kind}{{}}"),
-    )
+register_with_vision(
+    "FlowRL-Transport-DualFranka",
+    env_cfg=f"{__name__}.transport_env_cfg:TransportEnvCfg",
+    expert=f"{__name__}.expert:TransportExpert",
+    settings=(TRANSPORT,),
+    vision=(seen_by("front", "wrist", "wrist_2"),),
+)
