@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 import pytest
 import torch
 from rsl_rl.runners import OnPolicyRunner
 
-from flow_rl.configs import learners
-from flow_rl.models import FlowPolicy
-from flow_rl.utils.checkpoint import describe
-from tests.point_mass import PointMass
+from flow_rl.testing import PointMass, small_config
+from flow_rl.testing.learners import pretrained  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +23,7 @@ def quiet(monkeypatch):
     torch.manual_seed(0)
 
 
-def make_cfg(learner: str = "score_flow", **algorithm) -> dict:
-    """The learner's own configuration as the stock command line would pass it, with small networks."""
-    from isaaclab.utils import to_dict
-    from isaaclab_rl.rsl_rl import handle_deprecated_rsl_rl_cfg
-
-    module, name = learners()[learner].split(":")
-    cfg = getattr(importlib.import_module(module), name)()
-    cfg.actor.hidden_dims, cfg.critic.hidden_dims, cfg.actor.horizon = [32, 32], [32, 32], 2
-    cfg.device, cfg.num_steps_per_env, cfg.max_iterations = "cpu", 6, 4
-    for key, value in {"from_scratch": True, "critic_warmup": 0, **algorithm}.items():
-        assert hasattr(cfg.algorithm, key), key
-        setattr(cfg.algorithm, key, value)
-    return to_dict(handle_deprecated_rsl_rl_cfg(cfg, "5.5.1"))
+make_cfg = small_config
 
 
 @pytest.fixture
@@ -50,16 +35,6 @@ def make_runner(tmp_path):
         return OnPolicyRunner(env or PointMass(), cfg, log_dir=str(tmp_path) if log else None, device="cpu")
 
     return make
-
-
-def pretrained(policy: FlowPolicy, **changes) -> dict:
-    """A pretraining checkpoint with this policy's parameters; `changes` falsify its description."""
-    return {
-        "actor_state_dict": {k: v.clone() for k, v in policy.state_dict().items()},
-        "iter": 0,
-        "infos": None,
-        "flow_rl": describe({**policy.settings, **changes}, stage="pretrain", learner=None, task="PointMass"),
-    }
 
 
 def collect(runner: OnPolicyRunner):

@@ -14,8 +14,8 @@ from rsl_rl.utils import resolve_callable
 
 def _learn(rank: int, folder: str, learner: str, settings: dict) -> None:
     """One rank: its own environments and seed; leaves its state in a file."""
+    from flow_rl.testing import PointMass
     from tests.algorithms.conftest import make_cfg
-    from tests.point_mass import PointMass
 
     torch.set_num_threads(1)
     store = torch.distributed.FileStore(os.path.join(folder, "store"), 2)

@@ -12,9 +12,9 @@ import torch
 
 from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
+from flow_rl.testing import PointMass
 from flow_rl.utils.checkpoint import load_checkpoint
 from tests.algorithms.conftest import make_cfg
-from tests.point_mass import PointMass
 
 every_learner = pytest.mark.parametrize("learner", sorted(learners()))
 

@@ -8,8 +8,8 @@ import copy
 import pytest
 import torch
 
+from flow_rl.testing import PointMass
 from tests.algorithms.conftest import collect, make_cfg, pretrained
-from tests.point_mass import PointMass
 
 
 def test_truncation_bootstraps_from_the_terminal_observation(make_runner):

@@ -10,31 +10,11 @@ import torch
 from tensordict import TensorDict
 
 from flow_rl.configs import learners
+from flow_rl.testing import FilmedPointMass, PointMass
 from tests.algorithms.conftest import make_cfg, pretrained
-from tests.point_mass import PointMass
 
 every_learner = pytest.mark.parametrize("learner", sorted(learners()))
 ENCODER = {"kind": "vit", "output_dim": 8, "patch": 8, "width": 16, "depth": 1, "num_heads": 2, "shift": 2}
-
-
-class FilmedPointMass(PointMass):
-    """The point mass with a picture of 16 x 16 pixels in which the point is bright; the vector says nothing of it."""
-
-    def picture(self, position: torch.Tensor) -> torch.Tensor:
-        grid = torch.stack(torch.meshgrid(*[torch.linspace(-1.5, 1.5, 16)] * 2, indexing="ij"), dim=-1)
-        near = (grid - position[:, None, None, :]).norm(dim=-1) < 0.4
-        return (255 * near.byte())[:, None].expand(-1, 3, -1, -1).contiguous()
-
-    def observe(self, position: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"policy": torch.ones(len(position), 1), "front": self.picture(position)}
-
-    def get_observations(self) -> TensorDict:
-        return TensorDict(self.observe(self.position), batch_size=[self.num_envs])
-
-    def step(self, actions):
-        obs, rewards, dones, extras = super().step(actions)
-        extras["final_obs"] = self.observe(extras["final_obs"]["policy"])
-        return obs, rewards, dones, extras
 
 
 def pixels_cfg(learner: str, critic: tuple[str, ...] = ("policy", "front"), **algorithm) -> dict:

@@ -11,8 +11,8 @@ from tensordict import TensorDict
 
 from flow_rl.algorithms.rldt import times_covariance, transport_losses
 from flow_rl.flows import velocity_to_target
+from flow_rl.testing import PointMass
 from tests.algorithms.conftest import OnPolicyRunner, collect, make_cfg
-from tests.point_mass import PointMass
 
 SMALL = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8, "warmup_steps": 0}
 

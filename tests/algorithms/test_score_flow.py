@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from flow_rl.flows import time_grid, velocity_to_score
+from flow_rl.testing import PointMass
 from tests.algorithms.conftest import collect, make_cfg, pretrained
-from tests.point_mass import PointMass
 
 
 @pytest.mark.parametrize("learner", ["score_flow", "reinflow"])

@@ -19,10 +19,10 @@ from flow_rl.deploy import PolicyPackage
 from flow_rl.deploy.export import check_trained
 from flow_rl.deploy.package import CONTRACT, FORMAT, NETWORK, TOLERANCE, TORCHSCRIPT, write_contract
 from flow_rl.models import FlowPolicy
+from flow_rl.testing import FilmedPointMass, PointMass
 from tests.algorithms.conftest import make_cfg, pretrained
-from tests.algorithms.test_pixels import FilmedPointMass, pixels_cfg
+from tests.algorithms.test_pixels import pixels_cfg
 from tests.deploy.conftest import export, make_policy, make_samples
-from tests.point_mass import PointMass
 
 
 def expected(policy: FlowPolicy, samples: dict, noise: torch.Tensor) -> np.ndarray:

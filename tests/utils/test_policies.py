@@ -9,9 +9,9 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from flow_rl.testing import PointMass
 from flow_rl.utils.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
 from tests.algorithms.conftest import make_cfg
-from tests.point_mass import PointMass
 from tests.toy_env import ToyEnv, ToyExpert
 
 

@@ -72,3 +72,27 @@ class PointMass(VecEnv):
         self.position = torch.where(dones.unsqueeze(-1), self._start(self.num_envs), self.position)
         self.episode_length_buf = self.episode_length_buf * ~dones
         return self.get_observations(), success.float(), dones.long(), extras
+
+
+class FilmedPointMass(PointMass):
+    """The point mass with a picture of 16 x 16 pixels in which the point is bright; the vector says nothing of it."""
+
+    def picture(self, position: torch.Tensor) -> torch.Tensor:
+        """Pictures of positions (E, 2), shape (E, 3, 16, 16), bytes."""
+        grid = torch.stack(torch.meshgrid(*[torch.linspace(-1.5, 1.5, 16)] * 2, indexing="ij"), dim=-1)
+        near = (grid - position[:, None, None, :]).norm(dim=-1) < 0.4
+        return (255 * near.byte())[:, None].expand(-1, 3, -1, -1).contiguous()
+
+    def observe(self, position: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Both groups of observations, of positions (E, 2)."""
+        return {"policy": torch.ones(len(position), 1), "front": self.picture(position)}
+
+    def get_observations(self) -> TensorDict:
+        """A vector that says nothing, and the picture."""
+        return TensorDict(self.observe(self.position), batch_size=[self.num_envs])
+
+    def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict]:
+        """Move by a chunk of velocities."""
+        obs, rewards, dones, extras = super().step(actions)
+        extras["final_obs"] = self.observe(extras["final_obs"]["policy"])
+        return obs, rewards, dones, extras

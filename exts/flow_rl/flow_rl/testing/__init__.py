@@ -1,0 +1,10 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Tests that other packages can import: what every learner and every task must hold, on small environments."""
+
+from .learners import check_learner, make_runner, small_config
+from .point_mass import FilmedPointMass, PointMass
+from .tasks import check_task
+
+__all__ = ["FilmedPointMass", "PointMass", "check_learner", "check_task", "make_runner", "small_config"]

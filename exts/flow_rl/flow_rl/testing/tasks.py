@@ -1,0 +1,53 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What every task must hold, checked on a running environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import torch
+
+from flow_rl.configs.compose import PRETRAIN, entry_points, load, resolve
+
+
+def check_task(env: Any, steps: int = 4) -> None:
+    """Check that a task starts the same for a seed, reports what learners need, and has settings that suit it.
+
+    Args:
+        env: The manager-based environment, two copies or more.
+        steps: Decisions to take with random actions.
+
+    Raises:
+        AssertionError: If something does not hold; the message says what.
+    """
+    _check_settings(env)
+    first, _ = env.reset(seed=0)
+    again, _ = env.reset(seed=0)
+    for name, group in first.items():
+        assert torch.equal(group, again[name]), f"observations {name!r} differ after reset(seed=0)"
+        assert len(group) == env.num_envs, f"observations {name!r} have shape {tuple(group.shape)}"
+    size = env.action_manager.total_action_dim
+    for _ in range(steps):
+        action = 2 * torch.rand(env.num_envs, size, device=env.device) - 1
+        obs, reward, terminated, truncated, extras = env.step(action)
+        assert {name: group.shape for name, group in obs.items()} == {name: g.shape for name, g in first.items()}
+        assert reward.shape == terminated.shape == truncated.shape == (env.num_envs,)
+        assert reward.isfinite().all(), "a reward is not finite"
+        if truncated.any() and not env.cfg.is_finite_horizon:
+            assert "final_obs" in extras, "time limits are not failures here, but extras['final_obs'] is missing"
+
+
+def _check_settings(env: Any) -> None:
+    """Every learner and pretraining decide as often as the environment does, and see what it shows."""
+    kwargs = gym.spec(env.spec.id).kwargs
+    groups = set(env.observation_manager.group_obs_dim)
+    horizon = env.cfg.actions.chunk.horizon
+    for name in entry_points():
+        target = kwargs[f"{name}_cfg_entry_point"]
+        cfg = resolve((target if callable(target) else load(target))())
+        assert cfg.actor.horizon == horizon, f"{name}: agent.actor.horizon={cfg.actor.horizon}, the task's is {horizon}"
+        seen = cfg.obs_keys if name == PRETRAIN else [group for names in cfg.obs_groups.values() for group in names]
+        assert set(seen) <= groups, f"{name} wants {sorted(set(seen) - groups)}; the task shows {sorted(groups)}"
