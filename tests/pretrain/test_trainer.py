@@ -120,12 +120,51 @@ def test_learning_rate_warms_up_and_falls_to_its_final_value():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("num_steps", 0), ("batch_size", 0), ("learning_rate", -1.0), ("ema_decay", 1.0), ("time_law", "sometimes")],
+    [
+        ("num_steps", 0),
+        ("batch_size", 0),
+        ("save_interval", 0),
+        ("learning_rate", -1.0),
+        ("max_grad_norm", 0.0),
+        ("ema_decay", 1.0),
+        ("time_law", "sometimes"),
+    ],
 )
 def test_wrong_setting_stops_before_anything_is_written(two_modes, tmp_path, name, value):
     with pytest.raises(ValueError, match=f"agent.{name} = {value!r}.*Valid.*Remedy"):
         run(small_cfg(**{name: value}), two_modes, tmp_path, log_dir=tmp_path / "logs")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_that_is_not_finite_is_never_saved(two_modes, tmp_path):
+    cfg = small_cfg(learning_rate=1e30, log_interval=50, save_interval=70)
+    with pytest.raises(ValueError, match=r"parameters at step 50 .*Remedy: lower agent.learning_rate"):
+        run(cfg, two_modes, tmp_path)
+    with pytest.raises(ValueError, match="parameters at step 70 "):
+        run(small_cfg(learning_rate=1e30, log_interval=1000, save_interval=70), two_modes, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_leaves_what_was_learnt_beside_the_output(two_modes, tmp_path, monkeypatch):
+    """A checkpoint like any other; a run that reaches its end leaves only the output."""
+    log = trainer.MetricLogger.log
+
+    def interrupt(self, metrics, step):
+        log(self, metrics, step)
+        if step == 30:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer.MetricLogger, "log", interrupt)
+    cfg = small_cfg(num_steps=40, log_interval=10, save_interval=20)
+    with pytest.raises(KeyboardInterrupt):
+        run(cfg, two_modes, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["p-unfinished.pt"]
+    kept = load_checkpoint(tmp_path / "p-unfinished.pt")
+    assert kept["flow_rl"]["step"] == 20 and FlowPolicy.from_checkpoint(kept).horizon == HORIZON
+    monkeypatch.undo()
+    _, _, checkpoint = run(cfg, two_modes, tmp_path)
+    assert checkpoint["flow_rl"]["step"] == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["p.pt"]
 
 
 def test_curves_go_to_tensorboard(two_modes, tmp_path):

@@ -63,6 +63,9 @@ class PretrainCfg:
     log_interval: int = 100
     """Steps between entries of the log, each with the held-out loss."""
 
+    save_interval: int = 1000
+    """Steps between checkpoints of an unfinished run, `<output>-unfinished.pt`, which goes when the run ends."""
+
     logger: Literal["tensorboard", "wandb"] = "tensorboard"
     """Where curves go; "wandb" keeps TensorBoard's files too."""
 

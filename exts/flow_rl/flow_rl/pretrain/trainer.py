@@ -39,13 +39,18 @@ def pretrain(
 ) -> dict[str, float]:
     """Write a checkpoint of a policy that imitates the demonstrations and return the last metrics.
 
+    Until the last step, what has been learnt is kept beside it, see :func:`unfinished`.
+
     Args:
         cfg: Settings of the policy and of the optimisation.
         demos: Demonstrations.
-        output: Checkpoint to write.
+        output: Checkpoint to write at the end.
         task: Task of the demonstrations, kept in the checkpoint.
         log_dir: Where to log; nothing is logged when None.
         progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: A setting makes no sense, or the policy is no longer finite; no such policy is saved.
     """
     check_settings(cfg)
     torch.manual_seed(cfg.seed)
@@ -58,6 +63,7 @@ def pretrain(
     max_grad_norm = math.inf if cfg.max_grad_norm is None else cfg.max_grad_norm
 
     logger = MetricLogger(cfg, log_dir)
+    facts = {"task": task, "num_demos": demos.num_demos}
     losses = []
     metrics: dict[str, float] = {}
     with progress_bar(cfg.num_steps, "pretrain", "step", show=progress) as bar:
@@ -72,6 +78,7 @@ def pretrain(
             update_average(average, policy, min(cfg.ema_decay, step / (step + 10)))
             losses.append(loss.detach())
             if step % cfg.log_interval == 0 or step == cfg.num_steps:
+                check_finite(average, step)
                 metrics = {"loss": float(torch.stack(losses).mean()), "learning_rate": learning_rate(cfg, step)}
                 if validation is not None:
                     metrics["validation_loss"] = validation_loss(average, cfg, validation)
@@ -79,22 +86,46 @@ def pretrain(
                 logger.log(metrics, step)
                 shown = {name: f"{value:.3f}" for name, value in metrics.items() if name.endswith("loss")}
                 bar.set_postfix(shown, refresh=False)
+            if step % cfg.save_interval == 0 and step < cfg.num_steps:
+                check_finite(average, step)
+                save(average, cfg, unfinished(output), step=step, **facts, **metrics)
             bar.update()
     logger.close()
-    save(average, cfg, output, task=task, num_demos=demos.num_demos, **metrics)
+    save(average, cfg, output, step=cfg.num_steps, **facts, **metrics)
+    unfinished(output).unlink(missing_ok=True)
     return metrics
+
+
+def unfinished(output: str | Path) -> Path:
+    """Where the average is kept every ``save_interval`` steps, in case that the run does not reach its end."""
+    output = Path(output)
+    return output.with_name(f"{output.stem}-unfinished{output.suffix}")
 
 
 def check_settings(cfg: PretrainCfg) -> None:
     """Raise a ValueError about the first setting that makes no sense; the policy checks its own."""
-    for name in ("num_steps", "batch_size", "log_interval"):
+    for name in ("num_steps", "batch_size", "log_interval", "save_interval"):
         value = getattr(cfg, name)
         require(value >= 1, f"agent.{name}", value, "an integer >= 1", "leave it out to use the default.")
     require(cfg.learning_rate > 0, "agent.learning_rate", cfg.learning_rate, "> 0", "use 1e-3, the default.")
+    bounded = cfg.max_grad_norm is None or cfg.max_grad_norm > 0
+    require(bounded, "agent.max_grad_norm", cfg.max_grad_norm, "> 0 or null", "use null for no bound.")
     require(0 <= cfg.ema_decay < 1, "agent.ema_decay", cfg.ema_decay, "[0, 1)", "use 0 for no averaging.")
     require_choice("agent.time_law", cfg.time_law, get_args(TimeLaw))
     require_choice("agent.logger", cfg.logger, ("tensorboard", "wandb"))
     require_device("agent.device", cfg.device)
+
+
+def check_finite(policy: FlowPolicy, step: int) -> None:
+    """Raise a ValueError if a parameter is not finite; the average never forgets such a value."""
+    finite = torch.stack([parameter.isfinite().all() for parameter in policy.parameters()]).all()
+    require(
+        bool(finite),
+        f"the policy's parameters at step {step}",
+        "NaN or infinity",
+        "finite numbers; nothing was saved at this step",
+        "lower agent.learning_rate, or bound the gradients with agent.max_grad_norm=1.0.",
+    )
 
 
 def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
