@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from flow_rl.models import FlowPolicy
-from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, revision, save_checkpoint
+from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, on_cpu, revision, save_checkpoint
 
 
 @pytest.fixture
@@ -31,6 +31,29 @@ def test_round_trip(checkpoint, tmp_path):
     found = load_checkpoint(tmp_path / "new" / "policy.pt")
     assert found["flow_rl"] == checkpoint["flow_rl"]
     assert FlowPolicy.from_checkpoint(found).output_dim == 4
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"state": {0: x}}, lambda x: [(x,)]])
+def test_every_tensor_is_brought_to_the_cpu(tmp_path, wrap):
+    """Meta tensors stand for those of a GPU: they can be saved as they are, but not be brought to the CPU."""
+    with pytest.raises(NotImplementedError, match="meta tensor"):
+        save_checkpoint(tmp_path / "policy.pt", {"optimizer_state_dict": wrap(torch.empty(2, device="meta"))})
+    written = {"optimizer_state_dict": wrap(torch.ones(2))}
+    save_checkpoint(tmp_path / "policy.pt", written)
+    assert str(torch.load(tmp_path / "policy.pt", weights_only=True)) == str(written)
+
+
+@pytest.mark.gpu
+def test_a_checkpoint_of_a_gpu_is_read_to_the_cpu(checkpoint, tmp_path):
+    actor = {name: tensor.cuda() for name, tensor in checkpoint["actor_state_dict"].items()}
+    save_checkpoint(tmp_path / "policy.pt", checkpoint | {"actor_state_dict": actor})
+    found = torch.load(tmp_path / "policy.pt", weights_only=True)["actor_state_dict"]
+    assert {tensor.device.type for tensor in found.values()} == {"cpu"}
+
+
+def test_a_state_keeps_what_modules_note_in_it():
+    state = torch.nn.BatchNorm1d(2).state_dict()
+    assert on_cpu(state)._metadata == state._metadata and list(on_cpu(state)) == list(state)
 
 
 def test_interrupted_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):

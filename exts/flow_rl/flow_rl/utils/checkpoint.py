@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.metadata
 import os
@@ -43,17 +44,33 @@ def revision() -> str | None:
 
 
 def save_checkpoint(path: str | Path, checkpoint: dict) -> None:
-    """Write a checkpoint; an interrupted write leaves the old file as it was."""
+    """Write a checkpoint that every machine can read; an interrupted write leaves the old file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save(checkpoint, file)
+            torch.save(on_cpu(checkpoint), file)
         os.replace(partial, path)
     except BaseException:
         os.unlink(partial)
         raise
+
+
+def on_cpu(value: object) -> object:
+    """The same dictionaries and lists with all tensors on the CPU, for readers without the writer's GPU.
+
+    The stock ``play`` reads checkpoints to where they were written from, and fails where there is no such device.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        copied = copy.copy(value)  # of the same kind, with the versions that modules note in their state
+        copied.update((key, on_cpu(item)) for key, item in value.items())
+        return copied
+    if isinstance(value, list | tuple):
+        return type(value)(map(on_cpu, value))
+    return value
 
 
 def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dict:
