@@ -3,7 +3,9 @@
 
 """Checkpoints: safe to read, written whole or not at all, and clear about what does not fit."""
 
+import os
 import pickle
+import stat
 import subprocess
 from pathlib import Path
 
@@ -54,6 +56,16 @@ def test_a_checkpoint_of_a_gpu_is_read_to_the_cpu(checkpoint, tmp_path):
 def test_a_state_keeps_what_modules_note_in_it():
     state = torch.nn.BatchNorm1d(2).state_dict()
     assert on_cpu(state)._metadata == state._metadata and list(on_cpu(state)) == list(state)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_the_umask_says_who_may_read(checkpoint, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        save_checkpoint(tmp_path / "policy.pt", checkpoint)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "policy.pt").stat().st_mode) == 0o666 & ~umask
 
 
 def test_interrupted_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):

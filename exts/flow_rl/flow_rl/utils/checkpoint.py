@@ -8,9 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.metadata
-import os
 import subprocess
-import tempfile
+import uuid
 from pathlib import Path
 
 import torch
@@ -47,14 +46,14 @@ def save_checkpoint(path: str | Path, checkpoint: dict) -> None:
     """Write a checkpoint that every machine can read; an interrupted write leaves the old file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
+    # not a file of tempfile, which only its owner may read, whatever the umask says
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             torch.save(on_cpu(checkpoint), file)
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def on_cpu(value: object) -> object:
