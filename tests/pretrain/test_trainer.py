@@ -3,6 +3,7 @@
 
 """Pretraining learns distributions, not means, and leaves a checkpoint that says everything about the policy."""
 
+import contextlib
 import dataclasses
 import time
 
@@ -13,7 +14,7 @@ import torch
 from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.models import FlowPolicy
 from flow_rl.pretrain import trainer
-from flow_rl.storage.demos import Demos
+from flow_rl.storage.demos import ChunkDataset, Demos
 from flow_rl.utils.checkpoint import load_checkpoint
 
 HORIZON = 2
@@ -74,6 +75,43 @@ def test_validation_loss_is_measured_on_held_out_episodes(tmp_path):
     assert metrics["loss"] < 0.7 * metrics["validation_loss"]
     metrics, _, _ = run(small_cfg(validation_fraction=0.0, num_steps=5), demos, tmp_path)
     assert "validation_loss" not in metrics
+
+
+def test_validation_does_not_touch_the_training_draws(two_modes):
+    cfg = small_cfg()
+    policy, data = trainer.build_policy(cfg, two_modes), ChunkDataset(two_modes, HORIZON)
+    torch.manual_seed(5)
+    expected = torch.rand(4)
+    torch.manual_seed(5)
+    losses = {trainer.validation_loss(policy, cfg, data), trainer.validation_loss(policy, cfg, data)}
+    assert torch.equal(torch.rand(4), expected) and len(losses) == 1
+
+
+@pytest.mark.parametrize(("device", "kept"), [("cuda:0", ["cuda:0"]), ("cuda", ["cuda"]), ("cpu", [])])
+def test_validation_keeps_the_generator_of_the_device_that_draws(two_modes, monkeypatch, device, kept):
+    """Also for data that lives on the CPU because it does not fit, as pictures often do."""
+    seen = []
+
+    @contextlib.contextmanager
+    def fork_rng(devices):
+        seen.extend(devices)
+        yield
+
+    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
+    monkeypatch.setattr(trainer, "chunk_loss", lambda *_: torch.zeros(()))
+    policy = trainer.build_policy(small_cfg(), two_modes)
+    trainer.validation_loss(policy, small_cfg(device=device), ChunkDataset(two_modes, HORIZON))
+    assert [str(device) for device in seen] == kept
+
+
+@pytest.mark.gpu
+def test_validation_does_not_touch_the_training_draws_of_a_gpu(two_modes):
+    cfg = small_cfg(device="cuda:0")
+    policy, data = trainer.build_policy(cfg, two_modes), ChunkDataset(two_modes, HORIZON)  # on the CPU
+    data.device = torch.device(cfg.device)
+    before = torch.cuda.get_rng_state()
+    trainer.validation_loss(policy, cfg, data)
+    assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
 def test_policy_knows_the_range_of_the_data(two_modes):

@@ -155,7 +155,8 @@ def chunk_loss(
 @torch.no_grad()
 def validation_loss(policy: FlowPolicy, cfg: PretrainCfg, dataset: ChunkDataset) -> float:
     """Return the loss on held-out episodes, with the same draws at every call and no effect on the training's draws."""
-    devices = [dataset.chunks.device] if dataset.chunks.is_cuda else []
+    # noise and times are drawn where learning happens, also where the data is too large to live there
+    devices = [cfg.device] if torch.device(cfg.device).type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
         return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS[policy.encoder is not None])))
