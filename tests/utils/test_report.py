@@ -4,6 +4,7 @@
 """The learning curve and the report say what the run measured."""
 
 import base64
+import os
 
 import pytest
 from torch.utils.tensorboard import SummaryWriter
@@ -51,6 +52,16 @@ def test_resumed_runs_join_into_one_curve(tmp_path):
     assert steps == [0, 1, 2]
     assert values == pytest.approx([0.1, 0.3, 0.4])
     assert read_scalar(tmp_path, "missing") == ([], [])
+
+
+def test_a_curve_is_sorted_where_the_later_file_holds_earlier_steps(tmp_path):
+    for run, steps in (("a", (3, 4)), ("b", (0, 1))):
+        with SummaryWriter(tmp_path / run) as writer:
+            for step in steps:
+                writer.add_scalar("loss", float(step), step)
+        for path in (tmp_path / run).iterdir():
+            os.utime(path, (0, ord(run)))
+    assert read_scalar(tmp_path, "loss") == ([0, 1, 3, 4], [0.0, 1.0, 3.0, 4.0])
 
 
 def test_report_embeds_everything_and_escapes(tmp_path, summary):

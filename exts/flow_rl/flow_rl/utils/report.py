@@ -30,7 +30,8 @@ def read_scalar(log_dir: str | Path, tag: str) -> tuple[list[int], list[float]]:
         accumulator = EventAccumulator(str(events), size_guidance={"scalars": 0}).Reload()
         if tag in accumulator.Tags()["scalars"]:
             points.update({event.step: event.value for event in accumulator.Scalars(tag)})
-    return list(points), [points[step] for step in points]
+    steps = sorted(points)
+    return steps, [points[step] for step in steps]
 
 
 def plot_learning_curve(summary: dict, curve: tuple[list[int], list[float]], path: str | Path) -> None:
