@@ -58,6 +58,22 @@ def test_stochastic_sampling_is_the_learners_exploration(finetuned):
     torch.testing.assert_close(ours, expected)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("sampling", ["zero", "stochastic"])
+def test_older_checkpoints_are_evaluated_as_they_train(finetuned, sampling):
+    """They do not say how observations are scaled; what the task's settings say today is not theirs."""
+    alg, env, obs = finetuned
+    checkpoint, cfg = alg.save(), make_cfg()
+    for name in ("obs_scaling", "image_shapes", "encoder"):
+        del checkpoint["flow_rl"][name]
+    alg.load(checkpoint)
+    cfg["actor"]["obs_scaling"] = "whitening"
+    options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": sampling}
+    policy = checkpoint_policy(checkpoint, env, **options, runner_cfg=cfg)
+    torch.testing.assert_close(policy.actor.get_latent(obs), alg.actor.get_latent(obs))
+    assert policy.act(obs).isfinite().all()
+
+
 def test_other_dimensions_are_named(finetuned):
     alg, env, _ = finetuned
     with pytest.raises(ValueError, match=rf"action_dim {alg.actor.action_dim} vs 7"):

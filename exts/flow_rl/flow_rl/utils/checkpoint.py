@@ -107,6 +107,11 @@ def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
         )
 
 
+def complete(description: dict) -> dict:
+    """A checkpoint's description with what those from before a setting existed do not say."""
+    return {"obs_scaling": "range", "image_shapes": {}, "encoder": None} | description
+
+
 def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None = None) -> None:
     """Raise a ValueError that lists every way in which a checkpoint does not fit a policy.
 
@@ -117,8 +122,7 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         policy_settings: The policy's :attr:`FlowPolicy.settings`.
         task: Id of the present task, for the message.
     """
-    older = {"obs_scaling": "range", "image_shapes": {}, "encoder": None}  # older ones do not say
-    found = older | checkpoint["flow_rl"]
+    found = complete(checkpoint["flow_rl"])
     task_keys = ("obs_dim", "image_shapes", "action_dim", "horizon")
     net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction", "obs_scaling", "encoder")
     differ = [key for key in task_keys + net_keys if found[key] != policy_settings[key]]

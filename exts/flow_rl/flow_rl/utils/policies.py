@@ -16,7 +16,7 @@ from tensordict import TensorDict
 from flow_rl.models import FlowPolicy
 
 from .check import require
-from .checkpoint import check_compatible
+from .checkpoint import check_compatible, complete
 
 Sampling = Literal["random", "zero", "stochastic"]
 """How a trained policy draws chunks: the flow from random or from zero noise, or the learner's chain."""
@@ -68,14 +68,15 @@ def checkpoint_policy(
         sampling: How chunks are drawn.
         runner_cfg: Configuration of the checkpoint's learner, needed for stochastic sampling.
     """
-    settings = checkpoint["flow_rl"]
+    settings = complete(checkpoint["flow_rl"])
+    checkpoint = checkpoint | {"flow_rl": settings}
     shapes = env.observation_manager.group_obs_dim
     here = {
         "obs_dim": sum(shapes[group][0] for group in settings["obs_groups"] if group in shapes),
-        "image_shapes": {name: list(shapes[name]) for name in settings.get("image_shapes", {}) if name in shapes},
+        "image_shapes": {name: list(shapes[name]) for name in settings["image_shapes"] if name in shapes},
         "action_dim": action_dim,
     }
-    check_compatible(checkpoint, settings | {"encoder": settings.get("encoder")} | here, task)
+    check_compatible(checkpoint, settings | here, task)
     if sampling == "stochastic":
         return _chain_policy(checkpoint, env, runner_cfg)
     settings = settings | {"initial_noise": sampling}
