@@ -183,7 +183,7 @@ def test_every_joint_moves_under_a_push_and_only_its_way(env, still):
     effort[:6], effort[6:12] = push, -push
     start = torch.zeros(NUM_ENVS, len(links))
     for _ in range(15):
-        kitchen.set_joint_effort_target_index(target=effort, joint_ids=joints)
+        kitchen.actuators.target_command.set_effort_index(value=effort, joint_ids=joints)
         env.step(still)
     moved = kitchen.data.joint_pos.torch[:, joints] - start
     towards = moved[:6].diagonal() / goals
@@ -195,10 +195,10 @@ def test_every_joint_moves_under_a_push_and_only_its_way(env, still):
     weak = 0.3 * effort.sign() * torch.tensor([link.friction for link in links])
     env.reset(seed=0)
     for _ in range(10):
-        kitchen.set_joint_effort_target_index(target=weak, joint_ids=joints)
+        kitchen.actuators.target_command.set_effort_index(value=weak, joint_ids=joints)
         env.step(still)
     assert (kitchen.data.joint_pos.torch[:, joints] / goals).abs().max() < 0.1, "friction holds"
-    kitchen.set_joint_effort_target_index(target=torch.zeros_like(weak), joint_ids=joints)
+    kitchen.actuators.target_command.set_effort_index(value=torch.zeros_like(weak), joint_ids=joints)
 
 
 def test_knobs_and_switch_click(env, still):

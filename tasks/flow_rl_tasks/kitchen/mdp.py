@@ -205,7 +205,8 @@ class Detents(ActionTerm):
             detents[(position[:, joints] - detents).abs().argmin(dim=1)].unsqueeze(1)
             for joints, detents in self._detents
         ]
-        self._asset.set_joint_position_target_index(target=torch.cat(targets, dim=1), joint_ids=self._joint_ids)
+        command = self._asset.actuators.target_command
+        command.set_position_index(value=torch.cat(targets, dim=1), joint_ids=self._joint_ids)
 
 
 @configclass

@@ -63,7 +63,8 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
     def apply_actions(self) -> None:
         """Set joint targets."""
         joint_pos = self._asset.data.joint_pos.torch[:, self._joint_ids]
-        self._asset.set_joint_position_target_index(target=joint_pos + self.joint_step(), joint_ids=self._joint_ids)
+        target, command = joint_pos + self.joint_step(), self._asset.actuators.target_command
+        command.set_position_index(value=target, joint_ids=self._joint_ids)
 
     def joint_step(self) -> torch.Tensor:
         """How far each joint shall move [rad], shape (E, 7).
