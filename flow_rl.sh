@@ -113,6 +113,9 @@ setup
 python=$venv/bin/python
 # More threads only slow down networks of this size on a machine without a GPU.
 has_gpu || export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+# No command executes what is pickled in a checkpoint; torch.load refuses both variables together.
+export TORCH_FORCE_WEIGHTS_ONLY_LOAD=1
+unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD
 
 case $1 in
     setup) ;;
@@ -122,6 +125,7 @@ case $1 in
     train | play | leapp)
         # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
         has_gpu || [[ " $*" == *" --device"* ]] || set -- "$@" --device cpu
-        ;;&
+        exec "$python" -m flow_rl.cli.stock "$@"
+        ;;
     *) exec "$python" -m isaaclab "$@" ;;
 esac

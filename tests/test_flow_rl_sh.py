@@ -224,7 +224,7 @@ def test_parallel_set_ups_wait_for_each_other(checkout):
     ("args", "arguments"),
     [
         (["random_agent", "--task", "T", "a b"], "-m isaaclab random_agent --task T a b"),
-        (["train", "--device", "cuda:1", "a=b"], "-m isaaclab train --device cuda:1 a=b"),
+        (["train", "--device", "cuda:1", "a=b"], "-m flow_rl.cli.stock train --device cuda:1 a=b"),
         (["demo", "--smoke"], "{root}/scripts/demo.py --smoke"),
         (["watch", "--task", "T"], "{root}/scripts/watch.py --task T"),
         (["record", "--task", "T"], "{root}/scripts/record.py --task T"),
@@ -244,7 +244,7 @@ def test_commands_work_from_anywhere(ready, tmp_path, args, arguments):
 @pytest.mark.skipif(any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg"))), reason="this machine has a GPU")
 @pytest.mark.parametrize("command", ["train", "play", "leapp"])
 def test_stock_commands_take_the_cpu_where_there_is_no_gpu(ready, command):
-    assert f"-m isaaclab {command} --task T --device cpu" in ready.run(command, "--task", "T").stdout
+    assert f"-m flow_rl.cli.stock {command} --task T --device cpu" in ready.run(command, "--task", "T").stdout
 
 
 def test_script_works_through_a_link(ready, tmp_path):
@@ -262,3 +262,11 @@ def test_exit_code_passes_through(ready):
 def test_number_of_threads_is_the_users_choice(ready):
     write_program(ready.folder / ".venv/bin/python", '#!/usr/bin/env bash\necho "$OMP_NUM_THREADS"\n')
     assert ready.run("play", OMP_NUM_THREADS="3").stdout == "3\n"
+
+
+def test_commands_execute_nothing_of_checkpoints(ready):
+    """Whatever the user's shell says; torch refuses to load anything where both variables are set."""
+    python = '#!/usr/bin/env bash\necho "$TORCH_FORCE_WEIGHTS_ONLY_LOAD${TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD-}"\n'
+    write_program(ready.folder / ".venv/bin/python", python)
+    env = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "0", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    assert ready.run("leapp", **env).stdout == "1\n"

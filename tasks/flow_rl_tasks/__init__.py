@@ -6,4 +6,6 @@
 Each family registers its tasks when it is imported, from strings only: no simulator is loaded.
 """
 
+import flow_rl  # noqa: F401 - checkpoints execute nothing from here on
+
 from . import furniture, kitchen, tabletop  # noqa: F401

@@ -3,6 +3,7 @@
 
 """Wrong input to a script ends in one clear line, an exit code that is not 0, and no file touched."""
 
+import argparse
 import re
 import runpy
 import socket
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from flow_rl.cli import launch
 from flow_rl.models import FlowPolicy
 from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
@@ -211,6 +213,15 @@ def untrained(tmp_path) -> Path:
     facts = describe(policy.settings, stage="finetune", learner="rldt", task="FlowRL-Lift-Franka", iteration=0)
     save_checkpoint(tmp_path / "untrained.pt", {"actor_state_dict": policy.state_dict(), "iter": 0, "flow_rl": facts})
     return tmp_path / "untrained.pt"
+
+
+def test_checkpoint_does_not_choose_code(untrained):
+    """A description that names a class to call is not listened to."""
+    checkpoint = torch.load(untrained)
+    checkpoint["flow_rl"]["class_name"] = "os:abort"
+    save_checkpoint(untrained, checkpoint)
+    args = argparse.Namespace(package=None, checkpoint=untrained, device="cpu", sampling="stochastic")
+    assert "class_name" not in launch.load_policy(args)[0]["flow_rl"]
 
 
 def test_export_refuses(script, untrained, tmp_path):

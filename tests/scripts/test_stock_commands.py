@@ -13,6 +13,8 @@ import onnxruntime
 import pytest
 import torch
 
+from isaaclab_rl.entrypoints.common import write_run_manifest
+
 from flow_rl.configs import learners
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
@@ -26,10 +28,11 @@ SMALL = ["agent.actor.hidden_dims=[32,32]", "agent.num_steps_per_env=12", "env.e
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
-def isaaclab(folder: Path, *words: str) -> subprocess.CompletedProcess:
+def isaaclab(folder: Path, *words: str, module: str = "isaaclab", **variables: str) -> subprocess.CompletedProcess:
     """Run a stock command in a folder, without a screen."""
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"} | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "isaaclab", *words]
+    environment |= variables
+    command = [sys.executable, "-m", module, *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
 
 
@@ -155,3 +158,38 @@ def test_missing_gpu_is_named(tmp_path):
     run = isaaclab(tmp_path, *words, "--num_envs", "2", "--max_iterations", "1")
     assert run.returncode != 0
     assert "--device = 'cuda:0' is not valid. Valid: cpu on this machine." in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "play"])
+@pytest.mark.parametrize("checkpoint", ["model_0.pt", "latest"])
+def test_checkpoint_that_would_execute_code_is_refused(command, checkpoint, tmp_path):
+    """In one line, by path and by selector; nothing is executed, nothing that existed is touched."""
+    marker, run_folder = tmp_path / "executed", tmp_path / "logs/rsl_rl/score_flow/2026-01-01_00-00-00"
+
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (marker,))
+
+    run_folder.mkdir(parents=True)
+    torch.save({"actor_state_dict": Evil()}, run_folder / "model_0.pt")
+    agent = {"agent": "rsl_rl_cfg_entry_point"}
+    write_run_manifest(str(run_folder), library="rsl_rl", task=TASK[1], metadata=agent)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    words = ["--checkpoint", checkpoint if checkpoint == "latest" else str(run_folder / checkpoint)]
+    words += ["--num_envs", "2", "physics=newton_mjwarp", SMALL[0]]
+    # a user's own settings are no way around it
+    loose = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "0", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    run = isaaclab(tmp_path, command, "--rl_library", "rsl_rl", *TASK, *words, module="flow_rl.cli.stock", **loose)
+    assert run.returncode == 2, run.stderr[-2000:]
+    assert "Traceback" not in run.stdout + run.stderr
+    assert run.stderr.splitlines()[-1].startswith(f"[flow_rl] error: {words[0]} {words[1]} is refused")
+    assert not marker.exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_stock_package_executes_no_checkpoint(tmp_path):
+    """Isaac Lab's command without a word of ours around it finds the tasks, and with them the protection."""
+    code = "import os, flow_rl_tasks; print([v for k, v in os.environ.items() if 'WEIGHTS_ONLY' in k])"
+    env = os.environ | {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "0", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert run.stdout.strip() == "['1']", run.stderr
