@@ -13,6 +13,7 @@ import time
 import torch
 
 from flow_rl.cli import launch
+from flow_rl.utils.check import InputError
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     args, overrides = parser.parse()
     with launch.one_line_errors():
         if args.policy == "expert" and args.horizon != 1:
-            raise ValueError(f"--horizon {args.horizon} does not go with --policy expert. Valid: 1.")
+            raise InputError(f"--horizon {args.horizon} does not go with --policy expert. Valid: 1.")
         env_cfg = launch.env_config(args, overrides, horizon=args.horizon)
 
     with launch.launch_env(args, env_cfg) as env, torch.inference_mode():

@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from flow_rl.cli import launch
+from flow_rl.utils.check import InputError
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
 
     with launch.one_line_errors():
         if args.num_demos < 1:
-            raise ValueError(f"--num_demos {args.num_demos} is not a number of episodes. Valid: 1 or more.")
+            raise InputError(f"--num_demos {args.num_demos} is not a number of episodes. Valid: 1 or more.")
         if not 0.0 <= args.quality <= 1.0:
-            raise ValueError(f"--quality {args.quality} is out of range. Valid: 0 (clumsy) to 1 (skilled).")
+            raise InputError(f"--quality {args.quality} is out of range. Valid: 0 (clumsy) to 1 (skilled).")
         expert_type = launch.entry_point(args.task, "expert")
         output = args.output or Path("data") / f"{args.task}.hdf5"
         launch.refuse_overwrite("--output", output, args.overwrite)

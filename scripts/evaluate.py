@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from flow_rl.cli import launch
-from flow_rl.utils.check import require
+from flow_rl.utils.check import InputError, require
 
 
 def integers(text: str) -> list[int]:
@@ -48,7 +48,7 @@ def main() -> None:
     with launch.one_line_errors():
         for option in ("num_episodes", "video_envs"):
             if getattr(args, option) < 1:
-                raise ValueError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
+                raise InputError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
         launch.refuse_overwrite("--output", args.output, args.overwrite)
         launch.refuse_overwrite("--video", args.video, args.overwrite)
         source, horizon = launch.load_policy(args)

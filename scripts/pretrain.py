@@ -7,6 +7,7 @@ import datetime
 from pathlib import Path
 
 from flow_rl.cli import launch
+from flow_rl.utils.check import InputError
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys)
         origin = demos.env_args.get("task")
         if origin not in (None, args.task):
-            raise ValueError(
+            raise InputError(
                 f"--demos {args.demos} are of task {origin!r}, not of --task {args.task!r}. Collect demonstrations of "
                 "this task with scripts/collect_demos.py."
             )

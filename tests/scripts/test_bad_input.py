@@ -154,6 +154,13 @@ def test_watching_refuses(script, tmp_path, name, words, message):
     assert code == 2 and re.search(message, line, re.DOTALL), line
 
 
+@pytest.mark.parametrize("bug", [KeyError("obs_scaling"), AttributeError("no attribute"), ValueError("of torch")])
+def test_bugs_keep_their_traceback(bug):
+    """One line is for what the user can mend."""
+    with pytest.raises(type(bug)), launch.one_line_errors():
+        raise bug
+
+
 def test_a_port_that_is_taken_is_named(script):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

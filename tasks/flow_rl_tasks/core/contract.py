@@ -25,7 +25,7 @@ from isaaclab.sensors import Camera
 from isaaclab.utils import replace
 from isaaclab.utils.math import quat_apply_inverse, quat_conjugate, quat_mul
 
-from flow_rl.utils.check import require
+from flow_rl.utils.check import InputError, require
 from flow_rl_tasks.mdp import Rot6dPoseActionCfg
 
 FRAMES = {
@@ -181,7 +181,7 @@ def _action(term: ActionTerm) -> dict[str, Any]:
     elif isinstance(cfg, DifferentialInverseKinematicsActionCfg):
         facts = _pose(term)
     else:
-        raise ValueError(f"action of kind {type(cfg).__name__} cannot be exported: its meaning is not known.")
+        raise InputError(f"action of kind {type(cfg).__name__} cannot be exported: its meaning is not known.")
     facts |= {"kind": type(cfg).__name__.removesuffix("Cfg"), "robot": cfg.asset_name}
     return facts | {"joints": term._joint_names}
 

@@ -15,6 +15,7 @@ from isaaclab.envs import ManagerBasedEnv
 from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKinematicsAction
 from isaaclab.utils.math import axis_angle_from_quat, quat_conjugate, quat_mul, quat_unique
 
+from flow_rl.utils.check import InputError
 from flow_rl_tasks.mdp import Rot6dPoseAction
 
 
@@ -45,7 +46,7 @@ class PoseExpert(ABC):
     def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0, arm: int = 0):
         """Create the expert; ``arm`` is the place of its arm among the terms of the chunk."""
         if not 0.0 <= quality <= 1.0:
-            raise ValueError(f"quality={quality} is not in [0, 1]; 1 is the perfect expert.")
+            raise InputError(f"quality={quality} is not in [0, 1]; 1 is the perfect expert.")
         self.env = env.unwrapped
         self.num_envs, self.device = self.env.num_envs, self.env.device
         self.chunk = self.env.action_manager.get_term("chunk")

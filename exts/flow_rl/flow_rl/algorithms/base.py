@@ -16,7 +16,7 @@ from torch import nn
 
 from flow_rl.flows import cosine
 from flow_rl.models import CriticView, FlowPolicy
-from flow_rl.utils.check import require, require_device
+from flow_rl.utils.check import InputError, require, require_device
 from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe
 from flow_rl.utils.rng import rng_state, set_rng_state
 
@@ -350,7 +350,7 @@ class FlowAlgorithm(ABC):
             try:
                 part.load_state_dict(state, **({} if part is self.optimizer else {"strict": strict}))
             except (ValueError, RuntimeError) as error:
-                raise ValueError(
+                raise InputError(
                     f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
                     f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
                 ) from error

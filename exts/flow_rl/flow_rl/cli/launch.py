@@ -26,7 +26,7 @@ import yaml
 import flow_rl_tasks  # noqa: F401 - registers the tasks
 from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
-from flow_rl.utils.check import require, require_device
+from flow_rl.utils.check import InputError, require, require_device
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
@@ -80,24 +80,35 @@ class Parser(argparse.ArgumentParser):
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn errors about input into one line on stderr and exit code 2; wraps the checking part of a script."""
+    """Turn refusals of input into one line on stderr and exit code 2; bugs keep their tracebacks.
+
+    Besides our own refusals these are those of files, which name the path, and of Gymnasium.
+    """
     try:
         yield
-    except (ValueError, OSError, KeyError, AttributeError, gym.error.Error) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"[flow_rl] error: {message}", file=sys.stderr)
+    except (InputError, OSError, gym.error.Error) as error:
+        print(f"[flow_rl] error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
+@contextlib.contextmanager
+def _host_refusals() -> Iterator[None]:
+    """Turn the errors with which Isaac Lab refuses settings of an environment into our own."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from error
+
+
 def find_task(task: str) -> gym.envs.registration.EnvSpec:
-    """Return the registration of a task, or raise a ValueError that lists the valid ones."""
+    """Return the registration of a task, or raise an InputError that lists the valid ones."""
     name = task.split(":")[-1]
     if name not in gym.registry:
         import isaaclab_tasks  # noqa: F401  registers the tasks of Isaac Lab and of other packages
     if name not in gym.registry:
         ours = sorted(name for name, spec in gym.registry.items() if "expert_entry_point" in (spec.kwargs or {}))
         close = difflib.get_close_matches(name, gym.registry, n=1)
-        raise ValueError(
+        raise InputError(
             f"--task {task!r} is not registered.{f' Did you mean {close[0]}?' if close else ''} "
             f"Valid: {', '.join(ours)}, and what './flow_rl.sh list_envs' lists."
         )
@@ -108,7 +119,7 @@ def entry_point(task: str, name: str, default: str | None = None) -> Callable[..
     """Return what a task registered as ``<name>_entry_point``, imported, or the default ``"module:Class"``."""
     target = find_task(task).kwargs.get(f"{name}_entry_point", default)
     if target is None:
-        raise ValueError(f"--task {task!r} has no {name}. Valid: a task that registers {name}_entry_point.")
+        raise InputError(f"--task {task!r} has no {name}. Valid: a task that registers {name}_entry_point.")
     return target if callable(target) else load(target)
 
 
@@ -133,13 +144,13 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
         owner = functools.reduce(lambda node, name: getattr(node, name, None), parents, cfg)
         if section != "agent" or not hasattr(owner, field):
             valid = ", ".join(f"agent.{name}" for name in cfg.to_dict() if not isinstance(getattr(cfg, name), dict))
-            raise ValueError(f"override {word!r} names no field. Valid: {valid}.")
+            raise InputError(f"override {word!r} names no field. Valid: {valid}.")
         value, present = yaml.safe_load(text), getattr(owner, field)
         try:
             owner.from_dict({field: float(value) if isinstance(present, float) and value is not None else value})
         except (ValueError, TypeError):
             kind = type(present).__name__
-            raise ValueError(
+            raise InputError(
                 f"override {word!r} has no valid value. Valid: a value of type {kind}, such as {present!r}."
             ) from None
     return cfg
@@ -169,7 +180,8 @@ def env_config(
     from isaaclab_tasks.utils import resolve_task_config
 
     find_task(args.task)
-    env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
+    with _host_refusals():
+        env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
     for word in overrides:
         _check_field(env_cfg, word)
     env_cfg.scene.num_envs = num_envs or args.num_envs
@@ -177,9 +189,10 @@ def env_config(
     env_cfg.seed = args.seed
     if horizon is not None:
         if not hasattr(env_cfg, "set_horizon"):
-            raise ValueError(f"--task {args.task!r} has no action chunks: its configuration lacks set_horizon(h).")
+            raise InputError(f"--task {args.task!r} has no action chunks: its configuration lacks set_horizon(h).")
         env_cfg.set_horizon(horizon)
-    validate(env_cfg)
+    with _host_refusals():
+        validate(env_cfg)
     return env_cfg
 
 
@@ -308,7 +321,7 @@ def versions() -> dict[str, str]:
 
 
 def _check_field(env_cfg: Any, word: str) -> None:
-    """Raise a ValueError if an override ``env.<path>=<value>`` names no field; Isaac Lab would ignore it silently."""
+    """Raise an InputError if an override ``env.<path>=<value>`` names no field; Isaac Lab would ignore it silently."""
     section, *path = word.partition("=")[0].split(".")
     node = env_cfg if section == "env" else None
     for name in path:
@@ -316,5 +329,5 @@ def _check_field(env_cfg: Any, word: str) -> None:
             return
         valid = [field.name for field in dataclasses.fields(node)]
         if name not in valid:
-            raise ValueError(f"override {word!r} names no field: there is no {name!r}. Valid: {', '.join(valid)}.")
+            raise InputError(f"override {word!r} names no field: there is no {name!r}. Valid: {', '.join(valid)}.")
         node = getattr(node, name)

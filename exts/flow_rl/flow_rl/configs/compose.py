@@ -17,6 +17,8 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flow_rl.utils.check import InputError
+
 from . import learners
 
 Settings = Mapping[str, Mapping[str, Any]]
@@ -54,13 +56,13 @@ def resolve(cfg: Any, presets: Sequence[str] = ()) -> Any:
     """Return a built configuration with the presets that a user chose; all else stays as the task has it.
 
     Raises:
-        ValueError: If a preset is not offered.
+        InputError: If a preset is not offered.
     """
     from isaaclab_tasks.utils.hydra import collect_presets, resolve_presets
 
     valid = {name for options in collect_presets(cfg).values() for name in options} - {"default"}
     if unknown := set(presets) - valid:
-        raise ValueError(
+        raise InputError(
             f"presets={','.join(sorted(unknown))} is no choice. Valid: {', '.join(sorted(valid)) or 'none here'}."
         )
     return resolve_presets(cfg, presets)

@@ -28,6 +28,8 @@ import h5py
 import numpy as np
 import torch
 
+from flow_rl.utils.check import InputError
+
 FORMAT_VERSION = 1
 """Isaac Lab's data set format: 1 means quaternions are stored as xyzw."""
 
@@ -37,7 +39,7 @@ OBS_GROUP = "policy"
 _COLLECT = "./flow_rl.sh -p scripts/collect_demos.py --task <task> --num_demos 150 --output <file>"
 
 
-class DemoError(ValueError):
+class DemoError(InputError):
     """A demonstration file that cannot be used; the message says which field, why and what to do."""
 
 
@@ -183,7 +185,7 @@ class Demos:
             seed: Seed of the draw.
         """
         if not 0.0 <= fraction < 1.0:
-            raise ValueError(
+            raise InputError(
                 f"validation_fraction={fraction} is not in [0, 1). Use 0.1 to hold out every tenth episode."
             )
         num_held_out = min(max(round(fraction * self.num_demos), 1 if fraction > 0 else 0), self.num_demos - 1)
@@ -372,7 +374,7 @@ class ChunkDataset:
             device: Where batches are wanted.
         """
         if horizon < 1:
-            raise ValueError(f"horizon={horizon} is too short. Valid: 1 or more actions per chunk.")
+            raise InputError(f"horizon={horizon} is too short. Valid: 1 or more actions per chunk.")
         self.device = torch.device(device)
         ends = np.repeat(np.cumsum(demos.lengths), demos.lengths)  # (N,)
         rows = np.arange(len(demos.actions))[:, None] + np.arange(horizon)  # (N, H)

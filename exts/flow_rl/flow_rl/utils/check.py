@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     import torch
 
 
+class InputError(ValueError):
+    """What a user asked for is not possible; command lines show its message alone, of other errors the traceback."""
+
+
 def require(condition: bool, field: str, value: object, valid: str, remedy: str) -> None:
-    """Raise a ValueError that names the field, the value, what is valid and the remedy unless the condition holds."""
+    """Raise an InputError that names the field, the value, what is valid and the remedy unless the condition holds."""
     if not condition:
-        raise ValueError(f"{field} = {value!r} is not valid. Valid: {valid}. Remedy: {remedy}")
+        raise InputError(f"{field} = {value!r} is not valid. Valid: {valid}. Remedy: {remedy}")
 
 
 def require_choice(field: str, value: object, choices: Iterable[object]) -> None:

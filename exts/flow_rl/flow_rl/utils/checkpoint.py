@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from .check import InputError
+
 FORMAT = 1
 """Version of the description; it changes when older files can no longer be read."""
 
@@ -77,7 +79,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or no checkpoint of flow_rl.
+        InputError: The file is damaged or no checkpoint of flow_rl.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,7 +87,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise ValueError(
+        raise InputError(
             f"--checkpoint {path} cannot be read: it is truncated, or not a file of tensors and plain values only "
             f"({type(error).__name__}). Valid: files written by scripts/pretrain.py or by training. Make it again."
         ) from error
@@ -94,14 +96,14 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
 
 
 def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
-    """Raise a ValueError unless this is a checkpoint of flow_rl."""
+    """Raise an InputError unless this is a checkpoint of flow_rl."""
     if not isinstance(checkpoint, dict) or not {"flow_rl", "actor_state_dict"} <= checkpoint.keys():
-        raise ValueError(
+        raise InputError(
             f"{origin} holds no flow policy. Valid: checkpoints written by scripts/pretrain.py or by a learner. "
             "Make one with ./flow_rl.sh -p scripts/pretrain.py."
         )
     if checkpoint["flow_rl"].get("format") != FORMAT:
-        raise ValueError(
+        raise InputError(
             f"{origin} has format {checkpoint['flow_rl'].get('format')}; this version of flow_rl reads {FORMAT}. "
             "Make it again with scripts/pretrain.py."
         )
@@ -113,7 +115,7 @@ def complete(description: dict) -> dict:
 
 
 def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None = None) -> None:
-    """Raise a ValueError that lists every way in which a checkpoint does not fit a policy.
+    """Raise an InputError that lists every way in which a checkpoint does not fit a policy.
 
     The number of flow steps and the clips may differ: they do not change the parameters' meaning.
 
@@ -130,7 +132,7 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         return
     listed = ", ".join(f"{key} {found[key]} vs {policy_settings[key]}" for key in differ)
     if any(key in task_keys for key in differ):
-        raise ValueError(
+        raise InputError(
             f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
             f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
             f"one with ./flow_rl.sh -p scripts/pretrain.py --task {task or '<task>'}."
@@ -138,7 +140,7 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
     values = {key: found[key] for key in differ}
     values |= {f"encoder.{key}": value for key, value in (values.pop("encoder", None) or {}).items()}
     overrides = " ".join(f"agent.actor.{key}={str(value).replace(' ', '')}" for key, value in values.items())
-    raise ValueError(
+    raise InputError(
         f"checkpoint of another network: {listed} (checkpoint vs agent.actor). Build the network of the checkpoint by "
         f"adding to the command: {overrides}"
     )
