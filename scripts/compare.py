@@ -12,7 +12,7 @@ from flow_rl.cli import launch
 def main() -> None:
     """Check the input, run both policies in one environment, write the film, then the numbers."""
     parser = launch.Parser(__doc__)
-    parser.set_defaults(num_envs=9)
+    parser.default_num_envs = 9
     parser.add_argument("--checkpoints", nargs=2, required=True, metavar="A B", help="policies, or 'expert'")
     parser.add_argument("--names", nargs=2, metavar="NAME", help="what to call them; by default as their files")
     parser.add_argument("--video", type=Path, required=True, help="film to write, .mp4")

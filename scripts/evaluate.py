@@ -57,7 +57,9 @@ def main() -> None:
         env_cfg = launch.env_config(args, env_overrides, horizon=horizon, num_envs=num_envs)
         horizon = horizon or env_cfg.actions.chunk.horizon
         if args.video:
-            film_cfg = launch.env_config(args, env_overrides, horizon=1, num_envs=args.video_envs)
+            # a film shows every action of a chunk
+            film_overrides = [word for word in env_overrides if not word.startswith("env.actions.chunk.horizon=")]
+            film_cfg = launch.env_config(args, film_overrides, horizon=1, num_envs=args.video_envs)
             film_group = launch.add_film(film_cfg)
 
     from flow_rl.utils.evaluation import evaluate, record_film

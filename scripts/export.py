@@ -24,7 +24,7 @@ def main() -> None:
     )
     parser.add_argument("--demos", type=Path, help="HDF5 file: compare package and checkpoint on its observations")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
-    parser.set_defaults(num_envs=4)
+    parser.default_num_envs = 4
     args, overrides = parser.parse()
 
     from flow_rl.deploy.export import check_trained

@@ -74,6 +74,7 @@ def pickled(tmp_path):
         (["--task", "FlowRL-Lfit-Franka"], "FlowRL-Lfit-Franka.* is not registered.*Did you mean FlowRL-Lift-Franka"),
         ([*TASK, "agent.num_stepz=3"], r"agent\.num_stepz=3.* names no field.*agent\.num_steps"),
         ([*TASK, "agent.num_steps=many"], r"agent\.num_steps=many.*Valid: a value of type int"),
+        ([*TASK, "agent.obs_keys=[policy"], r"agent\.obs_keys=\[policy.* cannot be read"),
         ([*TASK, "env.decimation=3"], r"env\.decimation=3.*Valid: agent\."),
         ([*TASK, "agent.actor.num_flow_steps=0"], r"agent\.actor\.num_flow_steps = 0.*Valid.*>= 1"),
         ([*TASK, "agent.actor.horizon=0"], r"horizon"),

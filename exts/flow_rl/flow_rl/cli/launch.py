@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import difflib
 import functools
 import os
@@ -24,6 +23,7 @@ import torch
 import yaml
 
 import flow_rl_tasks  # noqa: F401 - registers the tasks
+from flow_rl.cli.overrides import check_override, check_overrides, given
 from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import InputError, require, require_device
@@ -46,9 +46,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(description=description)
         self._simulator = simulator
         self.add_argument("--task", required=True, help="gym id of the task")
-        self.add_argument("--seed", type=int, default=0, help="seed of everything random")
+        self.add_argument("--seed", type=int, help="seed of everything random, by default 0")
         if simulator:
-            self.add_argument("--num_envs", type=int, default=64, help="environments simulated side by side")
+            self.add_argument("--num_envs", type=int, help="environments simulated side by side")
+            self.default_num_envs = 64
 
     def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
         """Return the options and the remaining words, which are of the form ``key=value``."""
@@ -67,6 +68,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(
                     f"unrecognized argument {word!r}. Valid: the options of --help and overrides of the form key=value"
                 )
+        self._settle(args, overrides)
         if getattr(args, "num_envs", 1) < 1:
             self.error(f"--num_envs {args.num_envs} is not a number of environments. Valid: 1 or more")
         with one_line_errors():
@@ -76,6 +78,17 @@ class Parser(argparse.ArgumentParser):
             # our tensors are small: on two busy cores a second thread makes pretraining ten times slower
             torch.set_num_threads(1)
         return args, overrides
+
+    def _settle(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
+        """Fill in what no option says: an override says it, or else the default holds."""
+        fields = {"seed": ("agent.seed", 0, int), "device": ("agent.device", None, str)}
+        if self._simulator:
+            fields = {"seed": ("env.seed", 0, int), "device": ("env.sim.device", None, str)}
+            fields["num_envs"] = ("env.scene.num_envs", self.default_num_envs, int)
+        for option, (path, default, kind) in fields.items():
+            if getattr(args, option) is None:
+                value = given(overrides, path)
+                setattr(args, option, value if isinstance(value, kind) else default)  # others are refused later
 
 
 @contextlib.contextmanager
@@ -140,19 +153,28 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
     cfg = resolve(entry_point(task, f"{name}_cfg", default)(), _chosen_presets(overrides))
     for word in (word for word in overrides if not word.startswith("presets=")):
         path, _, text = word.partition("=")
-        section, *parents, field = path.split(".")
-        owner = functools.reduce(lambda node, name: getattr(node, name, None), parents, cfg)
-        if section != "agent" or not hasattr(owner, field):
-            valid = ", ".join(f"agent.{name}" for name in cfg.to_dict() if not isinstance(getattr(cfg, name), dict))
+        if not path.startswith("agent."):
+            valid = ", ".join(f"agent.{name}" for name in cfg.to_dict())
             raise InputError(f"override {word!r} names no field. Valid: {valid}.")
-        value, present = yaml.safe_load(text), getattr(owner, field)
         try:
-            owner.from_dict({field: float(value) if isinstance(present, float) and value is not None else value})
-        except (ValueError, TypeError):
-            kind = type(present).__name__
-            raise InputError(
-                f"override {word!r} has no valid value. Valid: a value of type {kind}, such as {present!r}."
-            ) from None
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"override {word!r} cannot be read. Valid: a value as YAML writes it.") from None
+        with contextlib.suppress(ValueError):  # YAML reads 1e-4 as text
+            number = float(value) if isinstance(value, str) else value
+            check_override(word, {"agent": cfg}, number)
+            value = number
+        check_override(word, {"agent": cfg}, value)
+        _, *parents, field = path.split(".")
+        owner = functools.reduce(
+            lambda node, name: node[name] if isinstance(node, dict) else getattr(node, name), parents, cfg
+        )
+        if isinstance(owner, dict):
+            owner[field] = value
+        else:
+            owner.from_dict(
+                {field: float(value) if isinstance(getattr(owner, field), float) and value is not None else value}
+            )
     return cfg
 
 
@@ -180,16 +202,18 @@ def env_config(
     from isaaclab_tasks.utils import resolve_task_config
 
     find_task(args.task)
+    check_overrides(overrides, args.task.split(":")[-1], None)
     with _host_refusals():
         env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
-    for word in overrides:
-        _check_field(env_cfg, word)
     env_cfg.scene.num_envs = num_envs or args.num_envs
     env_cfg.sim.device = args.device
     env_cfg.seed = args.seed
     if horizon is not None:
         if not hasattr(env_cfg, "set_horizon"):
             raise InputError(f"--task {args.task!r} has no action chunks: its configuration lacks set_horizon(h).")
+        asked = given(overrides, "env.actions.chunk.horizon")
+        remedy = "leave it out; who acts decides it."
+        require(asked in (None, horizon), "env.actions.chunk.horizon", asked, f"{horizon} here", remedy)
         env_cfg.set_horizon(horizon)
     with _host_refusals():
         validate(env_cfg)
@@ -267,7 +291,7 @@ def add_watch_options(parser: Parser) -> None:
     """Let a command line name a policy, and how much of it is shown."""
     add_policy_options(parser)
     parser.add_argument("--particles", type=int, default=16, help="further samples of the policy to draw")
-    parser.set_defaults(num_envs=1)
+    parser.default_num_envs = 1
 
 
 def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, dict | None, int]:
@@ -318,16 +342,3 @@ def versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("flow-rl", "isaaclab", "torch")}
-
-
-def _check_field(env_cfg: Any, word: str) -> None:
-    """Raise an InputError if an override ``env.<path>=<value>`` names no field; Isaac Lab would ignore it silently."""
-    section, *path = word.partition("=")[0].split(".")
-    node = env_cfg if section == "env" else None
-    for name in path:
-        if not dataclasses.is_dataclass(node):
-            return
-        valid = [field.name for field in dataclasses.fields(node)]
-        if name not in valid:
-            raise InputError(f"override {word!r} names no field: there is no {name!r}. Valid: {', '.join(valid)}.")
-        node = getattr(node, name)

@@ -13,14 +13,24 @@ import contextlib
 import pickle
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+from flow_rl.cli import launch
+from flow_rl.cli.overrides import check_overrides
+from flow_rl.utils.check import InputError
 
 
 def main() -> None:
     """Run the command of the command line."""
     import isaaclab.app
-    from isaaclab.cli import cli
+    from isaaclab.cli import cli, load_external_tasks
 
-    refusals = one_line_refusals(sys.argv[1:])  # the command rewrites its words
+    words = sys.argv[1:]  # the command rewrites them
+    refusals = one_line_refusals(words)
+    if words[0] in ("train", "play", "leapp") and not {"-h", "--help"} & set(words):
+        load_external_tasks()
+        with one_line_refusals(words):
+            check_command(words)
     isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals)
     cli()
 
@@ -30,16 +40,37 @@ def one_line_refusals(words: Sequence[str]) -> Iterator[None]:
     """Turn what is refused into one line on stderr and exit code 2; ``words`` are the command line."""
     try:
         yield
+    except InputError as error:
+        _refuse(str(error))
     except pickle.UnpicklingError:
         parser = argparse.ArgumentParser(add_help=False)
         parser.add_argument("--checkpoint", default="(the newest)")
         checkpoint = parser.parse_known_args(words)[0].checkpoint
-        print(
-            f"[flow_rl] error: --checkpoint {checkpoint} is refused, nothing in it was executed: it holds more than "
-            "tensors and plain values. Valid: files written by scripts/pretrain.py or by training. Make it again.",
-            file=sys.stderr,
+        _refuse(
+            f"--checkpoint {checkpoint} is refused, nothing in it was executed: it holds more than tensors and plain "
+            "values. Valid: files written by scripts/pretrain.py or by training. Make it again."
         )
-        raise SystemExit(2) from None
+
+
+def check_command(words: Sequence[str]) -> None:
+    """Raise an InputError if an override of a stock command cannot be followed; others' tasks are left alone."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--task", default="")
+    parser.add_argument("--agent", default="rsl_rl_cfg_entry_point")
+    parser.add_argument("--train_env_cfg", action="store_true")
+    args, rest = parser.parse_known_args(words)
+    task = args.task.split(":")[-1]
+    if not task.startswith("FlowRL-"):
+        return
+    launch.find_task(task)
+    selectors = ("env.", "agent.", "physics=", "renderer=", "presets=")
+    overrides = [word for word in rest if word.lstrip("+").startswith(selectors)]
+    check_overrides(overrides, task, args.agent, play_mode=words[0] == "play" and not args.train_env_cfg)
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"[flow_rl] error: {message}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def _inside(launch, refusals):
