@@ -143,6 +143,26 @@ def test_the_vision_variant_feels_joints_and_sees_the_rest(make_env):
             assert obs[camera].shape == (2, 3, 96, 96) and obs[camera].float().std() > 20
 
 
+def test_k_is_the_mean_over_the_last_episode_of_each_environment():
+    """Three time-outs and then a quick success are a K of 1 in 4; what is broken off does not count."""
+    term = kitchen_mdp.SubTasks.__new__(kitchen_mdp.SubTasks)
+    env = SimpleNamespace(num_envs=4, device="cpu", reset_buf=torch.tensor([False, True, True, True]))
+    env.episode_length_buf = torch.full((4,), 70)
+    term._env, term.metrics, term._debug_vis_handle = env, {}, None
+    term.cfg = SimpleNamespace(resampling_time_range=(1.0, 1.0))
+    term.command_counter, term.time_left = torch.zeros(4, dtype=torch.long), torch.zeros(4)
+    term._targets, term._finished = torch.tensor([0, 1, 2, 3]), torch.zeros(4, dtype=torch.bool)
+    term.done, term._last_done = torch.zeros(2, 4, len(SUBTASKS), dtype=torch.bool).unbind()
+    assert term.reset(torch.tensor([1, 2, 3]))["solved"] == 0.0
+    term.done[0, :4] = True
+    env.reset_buf = torch.tensor([True, False, False, False])
+    log = term.reset(torch.tensor([0]))
+    assert log["solved"] == 1.0 and log[SUBTASKS[0]] == 0.25 and log[SUBTASKS[4]] == 0.0
+    term.done[1:, :] = True
+    env.episode_length_buf[0] = 0
+    assert term.reset()["solved"] == 1.0 and not term.done.any()
+
+
 # -- one environment on each engine -----------------------------------------------------------------------------------
 
 

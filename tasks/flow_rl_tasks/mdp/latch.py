@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedRLEnv
 
 
+def ended(env: ManagerBasedRLEnv, env_ids: Sequence[int] | torch.Tensor | slice) -> torch.Tensor:
+    """Which of the environments that are being reset have played an episode to its end, shape (N,).
+
+    Metrics count these only: episodes that someone breaks off with ``env.reset()`` say nothing.
+    """
+    return env.reset_buf[env_ids] & (env.episode_length_buf[env_ids] > 0)
+
+
 class Latch(ManagerTermBase):
     """True from the first control tick on which a condition held, until the environment is reset.
 
@@ -50,8 +58,7 @@ class Latch(ManagerTermBase):
     def reset(self, env_ids: Sequence[int] | torch.Tensor | None = None) -> None:
         """Begin new episodes, and log the old ones."""
         env_ids = slice(None) if env_ids is None else env_ids
-        # Episodes that someone breaks off with env.reset() do not count.
-        over = self._env.reset_buf[env_ids] & (self._env.episode_length_buf[env_ids] > 0)
+        over = ended(self._env, env_ids)
         self._count += (self._latched[env_ids] & over).sum()
         self._last_episode[env_ids] = torch.where(over, self._latched[env_ids], self._last_episode[env_ids])
         self._finished[env_ids] |= over
