@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from flow_rl_tasks.core.env import ManipulationEnv
 from flow_rl_tasks.mdp import Assembly
+from flow_rl_tasks.mdp.latch import ended
 
 from .furniture_env_cfg import FurnitureEnvCfg
 
@@ -24,5 +25,6 @@ class FurnitureEnv(ManipulationEnv):
         super().load_managers()
 
     def _reset_idx(self, env_ids: Sequence[int]) -> None:
+        over = ended(self, env_ids)  # asked before the lengths of episodes are forgotten
         super()._reset_idx(env_ids)
-        self.assembly.reset(env_ids)
+        self.assembly.reset(env_ids, over)

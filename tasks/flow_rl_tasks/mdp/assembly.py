@@ -294,10 +294,17 @@ class Assembly:
         """Whether all joints are made, shape (E,)."""
         return self.made.bool().all(dim=1)
 
-    def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
-        """Take the assemblies apart, and log how far those of the last episodes had come."""
+    def reset(
+        self, env_ids: Sequence[int] | torch.Tensor | slice | None = None, over: torch.Tensor | None = None
+    ) -> None:
+        """Take the assemblies apart, and log how far those of the last episodes had come.
+
+        Args:
+            env_ids: Environments to reset, all by default.
+            over: Which of their episodes count in the log, shape (N,); by default all that have begun.
+        """
         env_ids = slice(None) if env_ids is None else env_ids
-        over = self._begun[env_ids].bool()
+        over = self._begun[env_ids].bool() if over is None else over
         self._last_phases[env_ids] = torch.where(
             over[:, None, None], self._phases[env_ids].float(), self._last_phases[env_ids]
         )
