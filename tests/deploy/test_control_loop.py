@@ -104,6 +104,37 @@ def test_a_film_plays_as_a_camera_would(film, vision_package):
         assert later >= stamp + 0.5 and later <= time.monotonic()
 
 
+def wait_for_picture(camera: VideoCamera) -> tuple[np.ndarray | None, float]:
+    """The first picture and its stamp [s]; None after ten seconds without."""
+    deadline = time.monotonic() + 10.0
+    while camera.newest()[0] is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return camera.newest()
+
+
+def test_a_picture_is_as_old_as_its_frame(film):
+    """Each preprocessing takes 100 s of the clock; a picture is stamped with the time at which its frame arrived."""
+    clock = SimpleNamespace(now=0.0)
+
+    def preprocessing(frame: np.ndarray) -> np.ndarray:
+        picture = np.full((3, 16, 16), clock.now / 100.0, dtype=np.uint8)
+        clock.now += 100.0
+        return picture
+
+    with VideoCamera(film, preprocessing, clock=lambda: clock.now) as camera:
+        picture, stamp = wait_for_picture(camera)
+    assert stamp == 100.0 * picture[0, 0, 0]
+
+
+def test_what_is_wrong_with_a_frame_is_said(film, vision_package):
+    small = vision_package.preprocessing("front", crop=(0, 0, 100, 100))
+    with (
+        VideoCamera(film, small) as camera,
+        pytest.raises(ValueError, match="preprocessing.crop = .*frames of 64 x 64"),
+    ):
+        wait_for_picture(camera)
+
+
 def test_when_frames_end_the_robot_is_held(film, vision_package, pictures):  # noqa: F811
     holds, executed = [], []
     loop = ControlLoop(PolicyRunner(vision_package, max_age=0.2), executed.append, holds.append)

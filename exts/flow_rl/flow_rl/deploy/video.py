@@ -45,12 +45,19 @@ class VideoCamera:
         self._pause = 0.0 if isinstance(source, int) else 1.0 / max(self._capture.get(cv2.CAP_PROP_FPS), 1.0)
         self._preprocessing, self._clock = preprocessing, clock
         self._newest: tuple[np.ndarray | None, float] = (None, clock())
+        self._error: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def newest(self) -> tuple[np.ndarray | None, float]:
-        """Newest picture, bytes (3, h, w), or None before the first, and when it was taken [s]."""
+        """Newest picture, bytes (3, h, w), or None before the first, and when it was taken [s].
+
+        Raises:
+            Exception: Whatever the preprocessing raised about a frame; nothing is read after that.
+        """
+        if self._error is not None:
+            raise self._error
         return self._newest
 
     def close(self) -> None:
@@ -71,5 +78,10 @@ class VideoCamera:
             arrived, frame = self._capture.read()
             if not arrived:
                 return
-            self._newest = (self._preprocessing(frame), self._clock())
+            stamp = self._clock()  # before the preprocessing, which would make the picture seem younger than it is
+            try:
+                self._newest = (self._preprocessing(frame), stamp)
+            except Exception as error:  # an end of this thread would be silent
+                self._error = error
+                return
             self._stop.wait(self._pause)
