@@ -271,8 +271,10 @@ def test_images_stay_bytes_beside_their_vectors(vision_file):
         assert file["data/demo_0/obs/front"].compression == "lzf"
     demos = load_demos(vision_file, obs_keys=("policy", "front"))
     assert demos.images["front"].dtype == np.uint8 and demos.images["front"].shape == (5, 3, 8, 8)
-    assert demos.subset([1]).images["front"][:, 0, 0, 0].tolist() == [3, 4]
-    obs, _ = ChunkDataset(demos, horizon=2).sample(32)
+    data = ChunkDataset(demos, horizon=2)
+    for part in data.split(0.5):
+        assert part.obs["front"].data_ptr() == data.obs["front"].data_ptr(), "a copy of pictures takes much memory"
+    obs, _ = data.sample(32)
     assert obs["front"].dtype == torch.uint8
     assert torch.equal(obs["front"][:, 1, 4, 4].float(), obs["policy"][:, 0])
 
@@ -296,10 +298,13 @@ def test_horizon_below_one_is_refused():
 
 def test_split_holds_out_whole_episodes(demo_file):
     demos = load_demos(demo_file, only_successful=False)
-    train, held_out = demos.split(0.25, seed=3)
-    assert train.num_demos == 3 and held_out.num_demos == 1
+    train, held_out = ChunkDataset(demos, horizon=2).split(0.25, seed=3)
+    assert len(train.lengths) == 3 and len(held_out.lengths) == 1
     assert sorted([*train.lengths, *held_out.lengths]) == [3, 4, 5, 7]
-    assert not any((row == train.obs).all(axis=1).any() for row in held_out.obs)
-    assert toy_demos().split(0.0)[1] is None
+    assert len(train) == train.lengths.sum() and len(held_out) == held_out.lengths.sum()
+    drawn = [{tuple(row) for row in part.sample(500)[0]["policy"].tolist()} for part in (train, held_out)]
+    assert [len(rows) for rows in drawn] == [len(train), len(held_out)] and not drawn[0] & drawn[1]
+    toy = ChunkDataset(toy_demos(), horizon=2)
+    assert toy.split(0.0)[1] is None
     with pytest.raises(ValueError, match="validation_fraction=1.5"):
-        toy_demos().split(1.5)
+        toy.split(1.5)

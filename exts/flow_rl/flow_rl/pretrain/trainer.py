@@ -54,9 +54,7 @@ def pretrain(
     """
     check_settings(cfg)
     torch.manual_seed(cfg.seed)
-    train, held_out = demos.split(cfg.validation_fraction, cfg.seed)
-    data = ChunkDataset(train, cfg.actor.horizon, cfg.device)
-    validation = None if held_out is None else ChunkDataset(held_out, cfg.actor.horizon, cfg.device)
+    data, validation = ChunkDataset(demos, cfg.actor.horizon, cfg.device).split(cfg.validation_fraction, cfg.seed)
     policy = build_policy(cfg, demos)
     average = copy.deepcopy(policy)  # what is validated and saved
     optimizer = torch.optim.AdamW(policy.parameters(), lr=cfg.learning_rate, weight_decay=cfg.weight_decay)

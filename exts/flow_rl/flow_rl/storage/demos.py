@@ -18,6 +18,7 @@ memory they are raw, height x width x 3 bytes each.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -169,30 +170,6 @@ class Demos:
     def action_dim(self) -> int:
         """Width of a single action A."""
         return self.actions.shape[1]
-
-    def subset(self, episodes: Sequence[int]) -> Demos:
-        """Return the given episodes, in the given order."""
-        starts = np.concatenate(([0], np.cumsum(self.lengths)))
-        rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in episodes])
-        images = {name: frames[rows] for name, frames in self.images.items()}
-        return Demos(self.obs[rows], self.actions[rows], self.lengths[list(episodes)], self.env_args, images)
-
-    def split(self, fraction: float, seed: int = 0) -> tuple[Demos, Demos | None]:
-        """Return episodes to learn from and held-out ones; None where there is nothing to hold out.
-
-        Args:
-            fraction: Share of episodes to hold out, in [0, 1); at least one is held out if it is positive.
-            seed: Seed of the draw.
-        """
-        if not 0.0 <= fraction < 1.0:
-            raise InputError(
-                f"validation_fraction={fraction} is not in [0, 1). Use 0.1 to hold out every tenth episode."
-            )
-        num_held_out = min(max(round(fraction * self.num_demos), 1 if fraction > 0 else 0), self.num_demos - 1)
-        if num_held_out == 0:
-            return self, None
-        order = np.random.default_rng(seed).permutation(self.num_demos)
-        return self.subset(sorted(order[num_held_out:])), self.subset(sorted(order[:num_held_out]))
 
 
 def load_demos(
@@ -387,15 +364,45 @@ class ChunkDataset:
         """Observations, shape (N, O), and images of each camera, bytes of shape (N, C, H, W)."""
         self.chunks = chunks.to(home)
         """Flattened action chunks, shape (N, H*A)."""
+        self.lengths = demos.lengths
+        """Number of samples of each episode, shape (M,)."""
+        self.rows = torch.arange(len(chunks), device=home)
+        """Rows of the above that are drawn, of all these episodes."""
 
     def __len__(self) -> int:
-        return len(self.chunks)
+        return len(self.rows)
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[ChunkDataset, ChunkDataset | None]:
+        """Return episodes to learn from and held-out ones, without copies; None where there is nothing to hold out.
+
+        Args:
+            fraction: Share of episodes to hold out, in [0, 1); at least one is held out if it is positive.
+            seed: Seed of the draw.
+        """
+        if not 0.0 <= fraction < 1.0:
+            raise InputError(
+                f"validation_fraction={fraction} is not in [0, 1). Use 0.1 to hold out every tenth episode."
+            )
+        num_demos = len(self.lengths)
+        num_held_out = min(max(round(fraction * num_demos), 1 if fraction > 0 else 0), num_demos - 1)
+        if num_held_out == 0:
+            return self, None
+        held_out = np.zeros(num_demos, dtype=bool)
+        held_out[np.random.default_rng(seed).permutation(num_demos)[:num_held_out]] = True
+        return self._part(~held_out), self._part(held_out)
+
+    def _part(self, chosen: np.ndarray) -> ChunkDataset:
+        """The chosen episodes, a mask (M,), in the same memory."""
+        part = copy.copy(self)
+        part.lengths = self.lengths[chosen]
+        part.rows = self.rows[torch.from_numpy(np.repeat(chosen, self.lengths)).to(self.rows.device)]
+        return part
 
     def sample(
         self, batch_size: int, generator: torch.Generator | None = None
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Return a random batch of observations by group and of chunks (B, H*A), drawn with replacement."""
-        ids = torch.randint(len(self), (batch_size,), device=self.chunks.device, generator=generator)
+        ids = self.rows[torch.randint(len(self), (batch_size,), device=self.rows.device, generator=generator)]
         return {name: rows[ids].to(self.device) for name, rows in self.obs.items()}, self.chunks[ids].to(self.device)
 
 
