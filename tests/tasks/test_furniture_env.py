@@ -424,16 +424,13 @@ def test_a_part_that_falls_ends_the_episode_without_reward(env, still):
     assert env.termination_manager.get_term("dropped")[2]
 
 
-def test_phases_of_episodes_that_are_broken_off_are_not_logged(make_env):
+def test_phases_of_episodes_that_are_broken_off_are_not_logged(env, still):
     """As in the rates of :class:`~flow_rl_tasks.mdp.Latch`; a time-out counts."""
-    with make_env(None, 2, task="FlowRL-OneLeg-Low-Franka", physics="ovphysx") as env, torch.inference_mode():
-        env.reset(seed=0)
-        action = torch.zeros(2, env.action_manager.total_action_dim)
-        rates = []
-        for length in (1, env.max_episode_length):
-            env.step(action)
-            env.assembly._phases[:, 0, 0] = 1
-            env.episode_length_buf[:] = length
-            env.reset() if length == 1 else env.step(action)
-            rates.append(env.extras["log"]["Metrics/leg_grasped_rate"].item())
-        assert rates == [0.0, 1.0]
+    rates = []
+    for length in (1, env.max_episode_length):
+        env.step(still)
+        env.assembly._phases[:, 0, 0] = 1
+        env.episode_length_buf[:] = length
+        env.reset() if length == 1 else env.step(still)
+        rates.append(env.extras["log"]["Metrics/leg_grasped_rate"].item())
+    assert rates == [0.0, 1.0]
