@@ -8,6 +8,7 @@ import copy
 import pytest
 import torch
 
+from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.testing import PointMass
 from tests.algorithms.conftest import collect, make_cfg, pretrained
 
@@ -28,6 +29,62 @@ def test_truncation_bootstraps_from_the_terminal_observation(make_runner):
     torch.testing.assert_close(data["terminal_value"][1], expected)
     assert not torch.equal(extras["final_obs"]["policy"], obs["policy"])
     assert (data["terminal_value"][0] == 0).all()
+
+
+@pytest.mark.parametrize("learner", ["score_flow", "rldt"])
+def test_success_on_the_last_decision_is_not_bootstrapped(make_runner, learner):
+    """The host reports it as a time-out as well, but nothing follows a success: its return is 1."""
+    env = PointMass(8, limit=1, radius=9.0)
+    alg = make_runner(learner, env=env, time_limit_is_terminal=False).alg
+    obs = env.get_observations()
+    alg.train_mode()
+    with torch.inference_mode():
+        obs, rewards, dones, extras = env.step(alg.act(obs))
+        assert extras["time_outs"].all() and rewards.all()
+        extras["final_obs"]["policy"].fill_(float("nan"))  # as in an episode that ends because a state broke
+        alg.process_env_step(obs, rewards, dones, extras)
+    if learner == "rldt":
+        assert not alg.replay.truncated.any()
+    else:
+        data = alg.storage.data
+        assert data["terminated"][0].all() and not data["truncated"].any() and (data["terminal_value"] == 0).all()
+
+
+def test_mini_batches_differ_by_one_decision_at_most(make_runner):
+    """One of a single decision would have no deviation of its advantages, and be left out."""
+    runner = make_runner(env=PointMass(5), num_mini_batches=4)
+    alg = collect(runner)
+    assert sorted(len(batch) for batch in alg.storage.mini_batches(4)) == [7, 7, 8, 8]
+    small = RolloutStorage(PointMass(2).get_observations(), 5, {}, "cpu")
+    assert sorted(len(batch) for batch in small.mini_batches(4)) == [2, 2, 3, 3]
+
+
+def test_a_policy_that_never_learns_is_refused(make_runner):
+    """A warm-up as long as the training would say nothing and do nothing; after a resume there is time left."""
+    runner = make_runner(critic_warmup=4)
+    with pytest.raises(ValueError, match=r"agent.algorithm.critic_warmup = 4 .*less than the 4 iterations.*max_iter"):
+        runner.learn(1)
+    runner.alg.iteration = 3
+    runner.alg.train_mode()
+
+
+@pytest.mark.parametrize("learner", ["reinflow", "score_flow", "rldt"])
+def test_the_drift_of_an_earlier_learner_is_kept(make_runner, learner):
+    """Exploration, anchors and what is played begin with the policy as it was, its score drift included."""
+    source = make_runner("score_flow", learn_score_coef=False, score_coef_kind="linear")
+    with torch.no_grad():
+        source.alg.actor.set_score_coefs([0.3, 0.25, 0.1, 0.05])
+    options = {"bc_coef": 1.0} if learner != "rldt" else {"reference": "pretrained"}
+    alg = make_runner(learner, **options).alg
+    alg.load(pretrained(source.alg.actor))
+    x, latent = torch.randn(64, 4), torch.randn(64, 2)
+    expected = [source.alg.actor.drift(x, torch.full((64, 1), i / 4), latent) for i in range(4)]
+    anchor = alg.reference if learner == "rldt" else alg.bc.base
+    drift = alg.actor.drift if learner == "rldt" else alg.drift
+    for i, wanted in enumerate(expected):
+        t = torch.full((64, 1), i / 4)
+        torch.testing.assert_close(anchor.drift(x, t, latent), wanted)
+        torch.testing.assert_close(drift(x, t, latent), wanted, atol=0.05, rtol=0.0)
 
 
 def test_stale_terminal_observations_do_no_harm(make_runner):
@@ -68,10 +125,10 @@ def test_reward_scale_is_the_same_for_a_whole_rollout(make_runner):
 def test_critic_warmup_leaves_the_actor_alone(make_runner):
     """During warm-up only the critic moves, and the log is complete."""
     alg = collect(make_runner(critic_warmup=1))
-    actor, critic = copy.deepcopy(alg.actor.state_dict()), copy.deepcopy(alg.critic.state_dict())
+    actor, critic = (copy.deepcopy(dict(net.named_parameters())) for net in (alg.actor, alg.critic))
     numbers = alg.update()
-    assert all(torch.equal(actor[key], value) for key, value in alg.actor.state_dict().items())
-    assert any(not torch.equal(critic[key], value) for key, value in alg.critic.state_dict().items())
+    assert all(torch.equal(actor[key], value) for key, value in alg.actor.named_parameters())
+    assert any(not torch.equal(critic[key], value) for key, value in alg.critic.named_parameters())
     assert {"surrogate", "kl", "sigma_0"} <= numbers.keys()
     assert not alg.warming_up
 
@@ -117,10 +174,17 @@ def test_another_learners_checkpoint_gives_its_policy(make_runner, capsys):
 
 
 def test_checkpoint_of_other_settings(make_runner, capsys):
-    """A part that the checkpoint lacks begins anew; one of another shape is an error that says where to look."""
+    """A part that the checkpoint lacks begins with its policy; one of another shape is an error with a remedy.
+
+    An anchor that began with weights of its own would pull towards a policy at random.
+    """
     checkpoint = make_runner().alg.save()
-    make_runner(bc_coef=1.0).alg.load(checkpoint)
-    assert "written without bc, which begins anew" in capsys.readouterr().out
+    torch.manual_seed(1)
+    alg = make_runner(bc_coef=1.0).alg
+    alg.load(checkpoint)
+    assert "written without bc, which begins as a copy of the loaded policy" in capsys.readouterr().out
+    anchor = alg.bc.base.state_dict()
+    assert all(torch.equal(anchor[key], value) for key, value in checkpoint["actor_state_dict"].items())
     with pytest.raises(ValueError, match="checkpoint's noise_predictor does not fit.*params/agent.yaml"):
         make_runner(noise_hidden_dims=[8]).alg.load(checkpoint)
     with pytest.raises(ValueError, match="checkpoint's optimizer does not fit"):

@@ -39,8 +39,27 @@ def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runn
     assert changed == [False, True, True]
     assert all(torch.isfinite(value).all() for state in after for value in state.values())
     obs = runner.env.get_observations()
-    seen = alg.seen(obs)
-    assert seen["front"].shape == (8, 8) and torch.equal(seen["policy"], obs["policy"])
+    seen = alg.observe(obs)
+    assert seen["front_features"].shape == (8, 8) and torch.equal(seen["policy"], obs["policy"])
+
+
+@every_learner
+def test_each_picture_is_encoded_once_for_the_critic(learner, make_runner, monkeypatch):
+    """Of 6 decisions in 8 environments: those acted upon, those before resets, and one more to end the rollout."""
+    runner = make(make_runner, learner, time_limit_is_terminal=False)
+    encoded, encode = [], runner.alg.view._encode
+    monkeypatch.setattr(runner.alg.view, "_encode", lambda obs: encoded.append(len(obs)) or encode(obs))
+    runner.learn(1)
+    assert sum(encoded) == 8 * (7 + 6)
+
+
+@every_learner
+def test_only_what_is_read_is_kept(learner, make_runner):
+    """A camera that nobody sees takes no memory."""
+    runner = make_runner(learner, env=FilmedPointMass(8), cfg=make_cfg(learner))
+    kept = runner.alg.replay.groups if learner == "rldt" else list(runner.alg.storage.data["obs"].keys())
+    assert kept == ["policy"]
+    runner.learn(1)
 
 
 @every_learner
@@ -52,10 +71,10 @@ def test_the_view_is_that_of_the_pretrained_policy(learner, make_runner, tmp_pat
     view = runner.alg.view
     obs = runner.env.get_observations()
     features = teacher.encode(obs)[:, teacher.obs_dim :]
-    torch.testing.assert_close(view(obs)["front"], features)
+    torch.testing.assert_close(view(obs)["front_features"], features)
     # more dimensions, as in windows of the replay, and batches that are split
     windows = TensorDict({name: torch.stack([group, group]) for name, group in obs.items()}, batch_size=[2, 8])
-    torch.testing.assert_close(view(windows)["front"], features.detach().expand(2, 8, -1))
+    torch.testing.assert_close(view(windows)["front_features"], features.detach().expand(2, 8, -1))
 
 
 @every_learner

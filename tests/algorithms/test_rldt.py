@@ -9,9 +9,10 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from flow_rl import testing
 from flow_rl.algorithms.rldt import times_covariance, transport_losses
 from flow_rl.flows import velocity_to_target
-from flow_rl.testing import PointMass
+from flow_rl.testing import FilmedPointMass, PointMass
 from tests.algorithms.conftest import OnPolicyRunner, collect, make_cfg
 
 SMALL = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8, "warmup_steps": 0}
@@ -23,7 +24,7 @@ def make_alg(make_runner):
 
     def make(env=None, **settings):
         alg = collect(make_runner("rldt", env=env, **{**SMALL, **settings}))
-        alg.replay.prepare()
+        alg.replay.prepare(1, alg.window)
         return alg
 
     return make
@@ -148,7 +149,7 @@ def test_targets_of_a_dueling_critic(make_runner, monkeypatch):
     cfg = make_cfg("rldt", **SMALL, gamma=0.9, lam=0.0, value_lam=1.0, window=3)
     cfg["critic"]["dueling"] = True
     alg = collect(make_runner(cfg=cfg))
-    alg.replay.prepare()
+    alg.replay.prepare(1, alg.window)
     monkeypatch.setattr(alg, "state_values", lambda obs: obs["policy"][:, 0])
     monkeypatch.setattr(alg, "flow", None)
     sampled = {}
@@ -176,7 +177,7 @@ def test_foresight(make_runner, monkeypatch, dueling):
     cfg = make_cfg("rldt", **SMALL)
     cfg["critic"]["dueling"] = dueling
     alg = collect(make_runner(cfg=cfg))
-    alg.replay.prepare()
+    alg.replay.prepare(1, alg.window)
     batch = alg.sample_critic(split=False)
     assert batch["valid"].any() and not batch["valid"].all()
     monkeypatch.setattr(alg, "sample_critic", lambda **sampling: batch)
@@ -237,14 +238,14 @@ def test_exploration(make_alg):
     assert alg.noise_scale > 1e-3
     straighten(alg)
     torch.manual_seed(0)
-    straight = alg.explore(latent)
+    straight = alg.explore(latent).chunk
     torch.manual_seed(0)
     torch.testing.assert_close(straight, alg.flow(latent)[-1].clamp(-1, 1), atol=1e-4, rtol=0.0)
     alg = make_alg(exploration="gaussian", exploration_std=0.1)
     for parameter in alg.actor.velocity.parameters():
         parameter.data.zero_()
     torch.manual_seed(0)
-    noisy = alg.explore(latent)
+    noisy = alg.explore(latent).chunk
     torch.manual_seed(0)
     moved = (noisy - alg.flow(latent)[-1])[noisy.abs() < 0.5]
     assert float(moved.detach().std()) == pytest.approx(0.1, abs=0.01)
@@ -300,7 +301,7 @@ def test_gradients_that_are_not_finite_do_not_reach_the_policy(value, make_alg, 
 
 def test_returns_beyond_the_bounds_of_targets(make_runner):
     """A bound that the task exceeds is an error that names the field and the return seen."""
-    with pytest.raises(ValueError, match=r"value_range = \[0.0, 0.5\] .*up to 1.*number of successes"):
+    with pytest.raises(ValueError, match=r"value_range = \[0.0, 0.5\] .*from 1 to 1.*number of successes"):
         make_runner("rldt", env=PointMass(radius=0.9), **SMALL, value_range=[0.0, 0.5]).learn(1)
 
 
@@ -315,6 +316,47 @@ def test_a_restart_does_not_join_two_episodes(make_runner, tmp_path):
     assert (fresh.alg.replay.step == 6).all()
     fresh.alg.train_mode()
     assert (fresh.alg.replay.step == 0).all()
+
+
+def test_rewards_below_the_bounds_of_targets(make_alg):
+    """Penalties would be clipped without a word."""
+
+    class Costly(PointMass):
+        def step(self, actions):
+            obs, rewards, dones, extras = super().step(actions)
+            return obs, rewards - 1.0, dones, extras
+
+    alg = make_alg(Costly(limit=3, radius=0.0), value_range=[0.0, 1.0])
+    with pytest.raises(ValueError, match=r"value_range = \[0.0, 1.0\] .*from -3 to -3"):
+        alg.update()
+
+
+def test_the_critics_normaliser_sees_what_was_observed(make_runner):
+    """Before any trajectory is complete the replay has no rows, which must not count as observations of zero."""
+    env = PointMass(8, limit=99, radius=0.0)
+    alg = collect(make_runner("rldt", env=env, **SMALL))
+    assert (alg.replay.length == 0).all()
+    alg.update()
+    normalizer = alg.critic.obs_normalizer
+    assert normalizer.count == 6 * 8 and normalizer.std.min() > 0.1
+
+
+def test_the_trust_region_sees_the_encoder(make_runner):
+    """Where only the encoder of a camera has moved, the policy has, and its distance from the reference is not 0."""
+    alg = testing.make_runner("rldt", pixels=True, **SMALL).alg
+    alg.begin_iteration()
+    obs = FilmedPointMass(8).get_observations()
+    ends = torch.rand(8, 3, 4)
+
+    def distance() -> float:
+        latent = alg.actor.get_latent(obs).unsqueeze(1).expand(-1, 3, -1)
+        return alg.reference_loss(ends, latent, obs).mean().item()
+
+    assert distance() == 0.0
+    with torch.no_grad():
+        for parameter in alg.actor.encoder.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    assert distance() > 1e-4
 
 
 def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
@@ -428,7 +470,7 @@ def test_an_iteration_does_not_wait_for_the_device():
                 obs, rewards, dones, extras = env.step(alg.act(obs))
                 alg.process_env_step(obs, rewards, dones, extras)
             alg.compute_returns(obs)
-        alg.replay.prepare()
+        alg.replay.prepare(1, alg.window)
         log = alg.improve()
     finally:
         torch.cuda.set_sync_debug_mode("default")

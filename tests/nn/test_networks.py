@@ -94,21 +94,49 @@ def test_score_coefficient_is_bounded():
 
 def test_noise_stays_within_its_bounds():
     """However large the network's answer, the deviation stays in [min, max] and starts near their geometric mean."""
-    net = NoisePredictor(6, 3, 8)
+    net = NoisePredictor(6, 3, 8, (0.08, 0.16))
     features, condition = torch.randn(4, 8), torch.randn(5, 1, 3)
-    std = net(features, condition, 0.08, 0.16)
+    std = net(features, condition)
     assert std.shape == (5, 4, 6)
     assert float(std.mean()) == pytest.approx(math.sqrt(0.08 * 0.16), rel=0.1)
     for value, bound in ((50.0, 0.16), (-50.0, 0.08)):
         torch.nn.init.constant_(net.net[-1].bias, value)
-        torch.testing.assert_close(net(features, condition, 0.08, 0.16), torch.full((5, 4, 6), bound))
+        torch.testing.assert_close(net(features, condition), torch.full((5, 4, 6), bound))
+
+
+def test_bounds_of_the_noise_travel_with_its_state():
+    """A schedule moves them; a state from before they belonged to it leaves them as they are."""
+    net, other = NoisePredictor(6, 3, 8, (0.08, 0.16)), NoisePredictor(6, 3, 8, (0.1, 0.2))
+    net.set_bounds(0.05, 0.09)
+    other.load_state_dict(net.state_dict())
+    torch.testing.assert_close(other.bounds, torch.tensor([0.05, 0.09]))
+    older = {key: value for key, value in net.state_dict().items() if key != "bounds"}
+    fresh = NoisePredictor(6, 3, 8, (0.1, 0.2))
+    fresh.load_state_dict(older)
+    torch.testing.assert_close(fresh.bounds, torch.tensor([0.1, 0.2]))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "linear"])
+def test_score_coefficient_takes_given_values(kind):
+    """The coefficients that another learner left are met at the grid's times, and learning is as it was set."""
+    t = torch.linspace(0, 1, 5)[:-1, None]
+    source, net = ScoreCoefficient(1.0, kind), ScoreCoefficient(1.5, kind)
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        wanted = source(t)
+        net.requires_grad_(False)
+        net.fit(t, wanted)
+    torch.testing.assert_close(net(t), wanted, atol=0.02, rtol=0.0)
+    assert not any(parameter.requires_grad for parameter in net.parameters())
+    assert all(parameter.grad is None for parameter in net.parameters())
 
 
 def test_noise_gives_no_gradient_to_the_time_features():
     """The time features belong to the velocity net; the noise only reads them."""
     features = torch.randn(4, 8, requires_grad=True)
     condition = torch.randn(5, 1, 3, requires_grad=True)
-    NoisePredictor(6, 3, 8)(features, condition, 0.08, 0.16).sum().backward()
+    NoisePredictor(6, 3, 8, (0.08, 0.16))(features, condition).sum().backward()
     assert features.grad is None and condition.grad is not None
 
 

@@ -17,11 +17,13 @@ E = 3
 class Play:
     """Environments whose observation tells environment, episode and step, so that every window can be traced."""
 
+    fields = {"action": (2,), "draw": ()}
+
     def __init__(self, seed: int = 0, **settings):
         settings = {"capacity": 12, "max_length": 40} | settings
         self.random = torch.Generator().manual_seed(seed)
         self.episode, self.step = torch.zeros(E), torch.zeros(E)
-        self.replay = TrajectoryReplay(self.obs(), 2, **settings)
+        self.replay = TrajectoryReplay(self.obs(), self.fields, **settings)
         self.ended: list[tuple[int, int, int, float]] = []  # environment, episode, length, return
 
     def obs(self) -> TensorDict:
@@ -34,7 +36,7 @@ class Play:
         terminated = draw < 0.4 if terminated is None else torch.tensor(terminated)
         truncated = torch.zeros(E, dtype=torch.bool) if truncated is None else torch.tensor(truncated)
         reward = (draw < 0.2).float() if reward is None else torch.tensor(reward)
-        self.replay.begin_step(self.obs(), torch.stack([self.episode, self.step], dim=-1))
+        self.replay.begin_step(self.obs(), action=torch.stack([self.episode, self.step], dim=-1), draw=self.step)
         self.step += 1
         final = self.obs()
         ended = terminated | truncated
@@ -45,7 +47,7 @@ class Play:
         self.replay.end_step(reward, terminated, truncated, self.obs(), final)
 
     def sample(self, num: int = 400, window: int = 3, new_fraction: float = 0.0, **kwargs) -> TensorDict:
-        self.replay.prepare()
+        self.replay.prepare(window)
         return self.replay.sample(num, window, new_fraction=new_fraction, **kwargs)
 
 
@@ -60,6 +62,7 @@ def test_windows_stay_inside_one_trajectory():
     for step in range(3):
         here = valid[:, step]
         assert torch.equal(obs[:, step, 1:][here], batch["action"][:, step][here])
+        assert torch.equal(obs[:, step, 2][here], batch["draw"][:, step][here])
         goes_on = here & ~batch["terminated"][:, step]
         assert torch.equal(obs[:, step + 1, :2][goes_on], obs[:, step, :2][goes_on])
         assert torch.equal(obs[:, step + 1, 2][goes_on], obs[:, step, 2][goes_on] + 1)
@@ -101,11 +104,23 @@ def test_every_step_is_drawn_equally_often():
     torch.testing.assert_close(shares, torch.full((5,), 0.2), atol=0.01, rtol=0.0)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_steps_of_short_trajectories_are_drawn_as_often(balanced):
+    """A window begins at more places of a short trajectory, for its length, than of a long one."""
+    play = Play(balanced=balanced)
+    for step in range(36):
+        play.advance(terminated=[step in (3, 35)] * E, reward=[0.0] * E)
+    batch = play.sample(20_000, 12)[0]
+    episode = batch["obs", "policy"][:, :-1, 1][batch["valid"]]
+    shares = torch.bincount(episode.long(), minlength=2) / len(episode)
+    torch.testing.assert_close(shares, torch.tensor([4 / 36, 32 / 36]), atol=0.01, rtol=0.0)
+
+
 def test_share_of_the_newest():
     """The asked share comes from trajectories completed since the last call; without any, from all."""
     play = Play()
     play.advance(terminated=[True] * E, reward=[0.0] * E)
-    play.replay.prepare()
+    play.replay.prepare(1)
     for _ in range(3):
         play.advance(terminated=[True] * E, reward=[0.0] * E)
     batch = play.sample(9000, 1, new_fraction=1 / 3)[0]
@@ -164,7 +179,7 @@ def test_checkpoint_in_the_middle_of_a_trajectory():
     for _ in range(20):
         play.advance()
     twin = copy.deepcopy(play)
-    twin.replay = TrajectoryReplay(play.obs(), 2, capacity=12, max_length=40)
+    twin.replay = TrajectoryReplay(play.obs(), play.fields, capacity=12, max_length=40)
     twin.replay.load_state_dict(copy.deepcopy(play.replay.state_dict()))
     for one in (play, twin):
         for _ in range(20):
@@ -198,7 +213,7 @@ def test_images_take_a_byte_per_colour_and_pixel():
 
     def size(**groups: torch.Tensor) -> int:
         obs = TensorDict(groups, batch_size=[num_envs])
-        return TrajectoryReplay(obs, 2, capacity=capacity, max_length=length).num_bytes
+        return TrajectoryReplay(obs, {"action": (2,)}, capacity=capacity, max_length=length).num_bytes
 
     vector, image = torch.zeros(num_envs, 2), torch.zeros(num_envs, 3, 96, 96, dtype=torch.uint8)
     frames = (capacity + num_envs) * (length + 1)

@@ -10,19 +10,19 @@ import torch
 from tensordict import TensorDict
 
 from flow_rl.testing import PointMass
+from flow_rl.testing import small_config as make_cfg
 from flow_rl.utils.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
-from tests.algorithms.conftest import make_cfg
 from tests.toy_env import ToyEnv, ToyExpert
 
 
-@pytest.fixture
-def finetuned():
+@pytest.fixture(params=["score_flow", "rldt"])
+def finetuned(request):
     """A learner on the point mass, and its environment as evaluation sees one."""
     from rsl_rl.runners import OnPolicyRunner
 
     torch.manual_seed(0)
     mass = PointMass()
-    runner = OnPolicyRunner(mass, make_cfg(), log_dir=None, device="cpu")
+    runner = OnPolicyRunner(mass, make_cfg(request.param), log_dir=None, device="cpu")
     obs = mass.get_observations()
     manager = SimpleNamespace(group_obs_dim={"policy": (obs["policy"].shape[1],)}, compute=lambda: dict(obs.items()))
     env = SimpleNamespace(observation_manager=manager, num_envs=mass.num_envs, device="cpu")
@@ -31,7 +31,8 @@ def finetuned():
 
 def make(alg, env, **changes):
     """The policy of the learner's checkpoint."""
-    options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": "random", "runner_cfg": make_cfg()}
+    options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": "random"}
+    options["runner_cfg"] = make_cfg(alg.name)
     return checkpoint_policy(alg.save(), env, **options | changes)
 
 
@@ -54,8 +55,24 @@ def test_stochastic_sampling_is_the_learners_exploration(finetuned):
     torch.manual_seed(3)
     ours = policy.act(obs)
     torch.manual_seed(3)
-    expected = alg.actor.action_normalizer.inverse(alg.explore(alg.actor.get_latent(obs))[0])
+    expected = alg.actor.action_normalizer.inverse(alg.explore(alg.actor.get_latent(obs)).chunk)
     torch.testing.assert_close(ours, expected)
+
+
+@torch.no_grad()
+def test_noise_is_what_it_has_become(finetuned):
+    """A schedule has lowered its bound; how long the training was is not known where it is sampled."""
+    alg, env, obs = finetuned
+    if alg.name != "score_flow":
+        pytest.skip("its noise has no schedule")
+    alg.std_schedule, alg.iteration = "learn_decay", 3
+    alg._apply_schedules()
+    policy = make(alg, env, sampling="stochastic", runner_cfg=make_cfg() | {"max_iterations": 1000})
+    torch.manual_seed(3)
+    ours = policy.act(obs)
+    torch.manual_seed(3)
+    torch.testing.assert_close(ours, alg.actor.action_normalizer.inverse(alg.explore(alg.actor.get_latent(obs)).chunk))
+    assert alg.noise_predictor.bounds[1] < 0.95 * alg.std_range[1]
 
 
 @torch.no_grad()
@@ -63,7 +80,7 @@ def test_stochastic_sampling_is_the_learners_exploration(finetuned):
 def test_older_checkpoints_are_evaluated_as_they_train(finetuned, sampling):
     """They do not say how observations are scaled; what the task's settings say today is not theirs."""
     alg, env, obs = finetuned
-    checkpoint, cfg = alg.save(), make_cfg()
+    checkpoint, cfg = alg.save(), make_cfg(alg.name)
     for name in ("obs_scaling", "image_shapes", "encoder"):
         del checkpoint["flow_rl"][name]
     alg.load(checkpoint)

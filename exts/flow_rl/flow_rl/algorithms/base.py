@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from rsl_rl.env import VecEnv
@@ -17,8 +18,17 @@ from torch import nn
 from flow_rl.flows import cosine
 from flow_rl.models import CriticView, FlowPolicy
 from flow_rl.utils.check import InputError, require, require_device
-from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe
+from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe, on_cpu
 from flow_rl.utils.rng import rng_state, set_rng_state
+
+
+class Decision(NamedTuple):
+    """What a learner does in every environment."""
+
+    chunk: torch.Tensor
+    """Normalised chunks to execute, shape (E, H * A)."""
+    record: dict[str, torch.Tensor] = {}
+    """What to keep of them, by the names of the learner's fields, each of leading shape (E)."""
 
 
 class FlowAlgorithm(ABC):
@@ -63,13 +73,14 @@ class FlowAlgorithm(ABC):
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
         """
         _check_settings(locals())
+        self.env = env
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
         self.task = spec.id if spec else None
         self.device, self.from_scratch = device, from_scratch
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
 
         self.actor, self.critic = actor.to(device), critic.to(device)
-        self.view = view
+        self.view, self._observed = view, (None, None)
         modules = modules if view is None else modules | {"view": view}
         self.modules = {name: module.to(device) for name, module in modules.items()}
         groups = [{"params": self.actor_parameters()}, {"params": list(critic.parameters())}]
@@ -101,8 +112,12 @@ class FlowAlgorithm(ABC):
         """Size that the critic is built with, given the size of a flattened chunk."""
 
     @abstractmethod
-    def act(self, obs: TensorDict) -> torch.Tensor:
-        """Exploratory chunks in the environment's units, shape (E, H * A)."""
+    def explore(self, latent: torch.Tensor) -> Decision:
+        """Choose chunks at latents (E, L)."""
+
+    @abstractmethod
+    def keep(self, obs: TensorDict, decision: Decision) -> None:
+        """Keep a decision and the observations that it was made upon."""
 
     @abstractmethod
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
@@ -121,9 +136,10 @@ class FlowAlgorithm(ABC):
         """Let torch.compile have what is worth compiling, in one of its modes."""
 
     def policy_replaced(self) -> None:
-        """Take note that a pretrained policy has been loaded."""
-        if self.view is not None:
-            self.view.follow(self.actor)
+        """Take note that a pretrained policy has been loaded: what is a copy of the policy follows it."""
+        for module in self.modules.values():
+            if follow := getattr(module, "follow", None):
+                follow(self.actor)
 
     def begin_training(self) -> None:  # noqa: B027 (a base need not care)
         """Take note that steps of the environments follow, perhaps after a restart."""
@@ -143,8 +159,11 @@ class FlowAlgorithm(ABC):
         alg_class, alg_cfg = resolve_class(cfg["algorithm"])
         actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
         view = CriticView.make(actor, obs, cfg["obs_groups"]["critic"])
-        seen = obs if view is None else view.to(obs.device)(obs)
-        critic = critic_class(seen, cfg["obs_groups"], "critic", cls.critic_dim(env.num_actions), **critic_cfg)
+        critic_groups = cfg["obs_groups"]["critic"]
+        if view is not None:
+            # the stock wrapper's observations do not say where they are
+            obs, critic_groups = view.to(device)(obs.to(device)), view.groups
+        critic = critic_class(obs, {"critic": critic_groups}, "critic", cls.critic_dim(env.num_actions), **critic_cfg)
         algorithm = alg_class(
             env,
             actor,
@@ -163,6 +182,13 @@ class FlowAlgorithm(ABC):
             chunk_view.sample_chunks = actor.sample_chunks  # a viewer is open
         return algorithm
 
+    def act(self, obs: TensorDict) -> torch.Tensor:
+        """Exploratory chunks in the environment's units, shape (E, H * A)."""
+        obs = self.observe(obs)
+        decision = self.explore(self.actor.get_latent(obs))
+        self.keep(obs, decision)
+        return self.actor.action_normalizer.inverse(decision.chunk)
+
     def train_mode(self) -> None:
         """Switch to learning, which needs a pretrained policy unless `from_scratch` is set."""
         require(
@@ -173,6 +199,15 @@ class FlowAlgorithm(ABC):
             f"make one with ./flow_rl.sh -p scripts/pretrain.py --task {self.task or '<task>'} --demos <file.hdf5>, or "
             "learn from a random policy with agent.algorithm.from_scratch=true.",
         )
+        last = self.iteration + self.num_iterations
+        require(
+            self.critic_warmup < last,
+            "agent.algorithm.critic_warmup",
+            self.critic_warmup,
+            f"less than the {last} iterations after which training ends, or the policy never learns",
+            "lower it, or raise agent.max_iterations.",
+        )
+        self._apply_schedules()
         for module in self._networks().values():
             module.train()
         # Several ranks keep their own random numbers, so that they stay different.
@@ -197,9 +232,9 @@ class FlowAlgorithm(ABC):
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
+        states = {f"{name}_state_dict": module.state_dict() for name, module in self._saved().items()}
         return {
-            **{f"{name}_state_dict": module.state_dict() for name, module in self._saved().items()},
-            "optimizer_state_dict": self.optimizer.state_dict(),
+            **on_cpu({**states, "optimizer_state_dict": self.optimizer.state_dict()}),
             "rng_state": rng_state(),
             "flow_rl": describe(
                 self.actor.settings, stage="finetune", learner=self.name, task=self.task, iteration=self.iteration
@@ -215,7 +250,7 @@ class FlowAlgorithm(ABC):
         check_foreign(loaded_dict)
         check_compatible(loaded_dict, self.actor.settings, self.task)
         found = loaded_dict["flow_rl"]
-        self.policy_loaded = True
+        self.policy_loaded, self._observed = True, (None, None)
         self.actor.set_score_coefs(found.get("score_coefs", [0.0]))
         if found["stage"] == "pretrain" or found["learner"] != self.name:
             self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
@@ -227,7 +262,7 @@ class FlowAlgorithm(ABC):
         if wanted.get("iteration"):
             self.iteration = found["iteration"]
             self.rng_state = loaded_dict["rng_state"]
-        self._apply_schedules()
+            self._apply_schedules()
         return bool(wanted.get("iteration"))
 
     def broadcast_parameters(self) -> None:
@@ -247,14 +282,25 @@ class FlowAlgorithm(ABC):
         modules = (self.actor, *self.modules.values())
         return [p for p in chain.from_iterable(m.parameters() for m in modules) if p.requires_grad]
 
-    def seen(self, obs: TensorDict | dict) -> TensorDict | dict:
-        """Observations as the critic takes them."""
+    def observe(self, obs: TensorDict) -> TensorDict:
+        """The environment's observations with what the critic sees of images, once for each step."""
+        if self.view is None:
+            return obs
+        if obs is not self._observed[0]:
+            self._observed = obs, self.view(obs)
+        return self._observed[1]
+
+    def final_obs(self, extras: dict, groups: list[str]) -> TensorDict | dict:
+        """Observations (E,) before resets as far as these groups need them, valid only where an episode ended."""
+        obs = {group: extras["final_obs"][group].to(self.device) for group in self.sources(groups)}
         return obs if self.view is None else self.view(obs)
 
-    @property
-    def critic_sources(self) -> list[str]:
-        """Groups of observations that :meth:`seen` needs."""
-        return list(dict.fromkeys([*self.critic.obs_groups, *(self.view.sources if self.view else ())]))
+    def sources(self, groups: list[str]) -> list[str]:
+        """The environment's groups from which these of :meth:`observe` come."""
+        if self.view is None:
+            return groups
+        own = [group for group in groups if group not in self.view.features.values()]
+        return list(dict.fromkeys([*own, *self.view.sources]))
 
     @property
     def progress(self) -> float:
@@ -279,10 +325,14 @@ class FlowAlgorithm(ABC):
         dones = dones.bool()
         if self.time_limit_is_terminal or "time_outs" not in extras:
             return dones, torch.zeros_like(dones)
-        time_outs = extras["time_outs"].to(self.device).bool()
+        truncated = extras["time_outs"].to(self.device).bool()
+        # The host reports both of an episode that succeeds in its last step. Nothing comes after a success.
+        terminated = getattr(getattr(self.env, "unwrapped", self.env), "reset_terminated", None)
+        if terminated is not None:
+            truncated = truncated & ~terminated.to(self.device)
         if "final_obs" not in extras:
-            self.missing_final_obs |= time_outs.any()
-        return dones & ~time_outs, time_outs
+            self.missing_final_obs |= truncated.any()
+        return dones & ~truncated, truncated
 
     def _check_final_obs(self) -> None:
         """Complain about time limits without the observations before the reset."""
@@ -343,7 +393,11 @@ class FlowAlgorithm(ABC):
         for name, part in parts.items():
             state = checkpoint.get(f"{name}_state_dict")
             if state is None:
-                print(f"[flow_rl] The checkpoint was written without {name}, which begins anew.")
+                begins = "anew"
+                if follow := getattr(part, "follow", None):
+                    follow(self.actor)
+                    begins = "as a copy of the loaded policy"
+                print(f"[flow_rl] The checkpoint was written without {name}, which begins {begins}.")
                 continue
             if adapt := getattr(part, "adapt", None):
                 state = adapt(state)  # what was kept for another number of environments
@@ -354,6 +408,11 @@ class FlowAlgorithm(ABC):
                     f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
                     f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
                 ) from error
+
+
+def kept_groups(actor: FlowPolicy, critic: nn.Module) -> list[str]:
+    """Groups of observations that are read again when learners learn."""
+    return list(dict.fromkeys([*actor.obs_groups, *critic.obs_groups]))
 
 
 def _check_obs_groups(obs_groups: dict[str, list[str]], obs: TensorDict) -> None:

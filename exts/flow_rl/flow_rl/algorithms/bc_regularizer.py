@@ -30,7 +30,7 @@ class BcRegularizer(nn.Module):
 
     def follow(self, policy: FlowPolicy) -> None:
         """Be pulled to another policy of the same shape from now on."""
-        self.base.load_state_dict(policy.state_dict())
+        self.base.follow(policy)
 
     def forward(self, policy: FlowPolicy, obs: TensorDict) -> torch.Tensor:
         """Weighted distance on a batch of observations."""

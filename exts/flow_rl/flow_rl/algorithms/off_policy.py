@@ -19,7 +19,7 @@ from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require, require_choice
 
-from .base import FlowAlgorithm
+from .base import Decision, FlowAlgorithm, kept_groups
 
 CRITIC_BATCH = ("latent", "action", "targets", "valid")
 """What the critic's loss needs of sampled windows."""
@@ -42,6 +42,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         *,
         obs: TensorDict,
         num_steps: int,
+        fields: dict[str, tuple[int, ...]],
         modules: dict[str, nn.Module],
         device: str,
         capacity: int,
@@ -71,11 +72,12 @@ class OffPolicyAlgorithm(FlowAlgorithm):
             critic: Action values.
             obs: One step's observations.
             num_steps: Decisions per environment and iteration.
+            fields: Shape per decision of what the learner keeps besides the chunk.
             modules: The learner's own networks.
             device: Where learning happens.
         """
         _check_settings(locals())
-        self.env, num_envs = env, obs.batch_size[0]
+        num_envs = obs.batch_size[0]
         self.new_fraction, self.save_replay, self.window = new_fraction, save_replay, window
         self.num_critic_updates, self.critic_batch_size = num_critic_updates, critic_batch_size
         self.target_repeat, self.target_momentum = target_repeat, target_momentum
@@ -85,10 +87,9 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self.value_lam = contract["lam"] if value_lam is None else value_lam
 
         self.target = copy.deepcopy(critic.mlp).requires_grad_(False)
-        groups = list(dict.fromkeys([*actor.obs_groups, *critic.obs_groups]))
         self.replay = TrajectoryReplay(
-            obs.select(*groups).to(device),
-            actor.output_dim,
+            obs.select(*kept_groups(actor, critic)).to(device),
+            {"action": (actor.output_dim,), **fields},
             capacity=capacity * num_envs,
             max_length=int(env.max_episode_length),
             num_subsets=critic.num_members if disjoint else 1,
@@ -100,10 +101,6 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     """
     What a learner adds.
     """
-
-    @abstractmethod
-    def explore(self, latent: torch.Tensor) -> torch.Tensor:
-        """Normalised chunks (E, H * A) to execute."""
 
     @abstractmethod
     def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -125,18 +122,18 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Drop the trajectories that a restart has broken."""
         self.replay.align(self.env.episode_length_buf)
 
-    def act(self, obs: TensorDict) -> torch.Tensor:
-        """Exploratory chunks in the environment's units, shape (E, H * A)."""
-        actions = self.explore(self.actor.get_latent(obs))
-        self.replay.begin_step(obs, actions)
-        return self.actor.action_normalizer.inverse(actions)
+    def keep(self, obs: TensorDict, decision: Decision) -> None:
+        """Begin the next step of the present trajectories."""
+        self.replay.begin_step(obs, action=decision.chunk, **decision.record)
+        with torch.inference_mode(False), torch.no_grad():  # or what it keeps could not be loaded again
+            self.critic.update_normalization(obs)
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
-        final_obs = obs
+        obs = final_obs = self.observe(obs)
         if "final_obs" in extras and not self.time_limit_is_terminal:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.replay.groups}
+            final_obs = self.final_obs(extras, self.replay.groups)
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
     def compute_returns(self, obs: TensorDict) -> None:
@@ -145,12 +142,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def update(self) -> dict[str, float]:
         """Improve critic and policy from the replay; returns the means for the log."""
         self._check_final_obs()
-        self.replay.prepare()
-        sample = self.replay.sample(self.actor_batch_size, 1, new_fraction=1.0, split=False)
-        self.critic.update_normalization(self.seen(sample["obs"][:, :, 0].flatten()))
+        self.replay.prepare(1, self.window)
         scalars = self.replay.statistics() | {"foresight": self.foresight()}
         numbers = self._numbers(scalars, self.improve())
-        self._check_value_range(numbers["max_return"])
+        self._check_value_range(numbers["min_return"], numbers["max_return"])
         self.iteration += 1
         return numbers
 
@@ -207,7 +202,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         new_fraction = self.new_fraction if new_fraction is None else new_fraction
         batch = self.replay.sample(num, self.window, new_fraction=new_fraction, split=split)
         obs = batch.pop("obs")
-        batch["latent"] = self.critic.get_latent(self.seen(obs[:, :, :-1]))
+        batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
         if self.critic.dueling:
             values = self.state_values(obs.flatten()).view(*obs.batch_size)
             value, following = values[..., :-1], values[..., 1:]
@@ -221,11 +216,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def state_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of observations (N,), by the target of a dueling critic."""
-        return self._combine(self.target.value(self.critic.get_latent(self.seen(obs)).unsqueeze(0)).squeeze(-1))
+        return self._combine(self.target.value(self.critic.get_latent(obs).unsqueeze(0)).squeeze(-1))
 
     def next_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
-        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(self.seen(obs))
+        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(obs)
         draws = [self.flow(policy_latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
         pairs = torch.cat([torch.cat([latent, draw], dim=-1) for draw in draws])
         values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)
@@ -295,15 +290,20 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """What checkpoints hold: the replay may be left out for its size."""
         return {name: module for name, module in self._networks().items() if name != "replay" or self.save_replay}
 
-    def _check_value_range(self, max_return: float) -> None:
-        """Complain about trajectories that earn more than targets may be."""
-        if self.value_range is None or max_return == float("-inf"):
+    def _check_value_range(self, min_return: float, max_return: float) -> None:
+        """Complain about trajectories that earn less or more than targets may be, on all ranks alike."""
+        if self.value_range is None:
             return
+        if self.world_size > 1:
+            ends = torch.tensor([-min_return, max_return], device=self.device)
+            torch.distributed.all_reduce(ends, op=torch.distributed.ReduceOp.MAX)
+            min_return, max_return = -ends[0].item(), ends[1].item()
+        low, high = self.value_range
         require(
-            max_return <= self.value_range[1] + 1e-4,
+            low - 1e-4 <= min_return and max_return <= high + 1e-4,
             "agent.algorithm.value_range",
             self.value_range,
-            f"a range that contains the returns seen, up to {max_return:g}",
+            f"a range that contains the returns seen, from {min_return:g} to {max_return:g}",
             "set it to [0, number of successes in an episode], or to null for tasks with dense rewards.",
         )
 

@@ -20,7 +20,7 @@ from flow_rl.storage.reward_scaler import RewardScaler
 from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.utils.check import require
 
-from .base import FlowAlgorithm
+from .base import Decision, FlowAlgorithm, kept_groups
 
 
 class OnPolicyAlgorithm(FlowAlgorithm):
@@ -57,7 +57,8 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """
         _check_settings(locals())
         self.num_learning_epochs, self.num_mini_batches = num_learning_epochs, num_mini_batches
-        self.storage = RolloutStorage(obs, num_steps, fields, device)
+        self.groups = kept_groups(actor, critic)
+        self.storage = RolloutStorage(obs.select(*self.groups), num_steps, fields, device)
         self.reward_scaler = RewardScaler(obs.batch_size[0], gamma) if scale_rewards else None
         if self.reward_scaler is not None:
             modules = modules | {"reward_scaler": self.reward_scaler}
@@ -66,10 +67,6 @@ class OnPolicyAlgorithm(FlowAlgorithm):
     """
     What a learner adds.
     """
-
-    @abstractmethod
-    def explore(self, latent: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Normalised chunks (E, H * A) to execute, and what to keep of the decisions."""
 
     @abstractmethod
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -92,19 +89,16 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """One value."""
         return 1
 
-    def act(self, obs: TensorDict) -> torch.Tensor:
-        """Exploratory chunks in the environment's units, shape (E, H * A)."""
-        actions, record = self.explore(self.actor.get_latent(obs))
-        self.storage.record(obs=obs, value=self.critic(self.seen(obs)).squeeze(-1), **record)
-        return self.actor.action_normalizer.inverse(actions)
+    def keep(self, obs: TensorDict, decision: Decision) -> None:
+        """Keep the decision, and the value of what it was made upon."""
+        self.storage.record(obs=obs.select(*self.groups), value=self.critic(obs).squeeze(-1), **decision.record)
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
-        if "final_obs" in extras:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.critic_sources}
-            # Valid only where an episode ended; elsewhere it may be stale or not a number.
-            terminal_value = torch.where(truncated, self.critic(self.seen(final_obs)).squeeze(-1), 0.0)
+        if "final_obs" in extras and not self.time_limit_is_terminal:
+            value = self.critic(self.final_obs(extras, self.critic.obs_groups)).squeeze(-1)
+            terminal_value = torch.where(truncated, value, 0.0)
         else:
             terminal_value = torch.zeros_like(rewards)
         self.storage.record(reward=rewards, terminated=terminated, truncated=truncated, terminal_value=terminal_value)
@@ -118,7 +112,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         if self.reward_scaler is not None:
             self.reward_scaler.update(rewards, data["terminated"] | data["truncated"])
             rewards = self.reward_scaler(rewards)
-        last_values = self.critic(self.seen(obs)).squeeze(-1)
+        last_values = self.critic(self.observe(obs)).squeeze(-1)
         ends = data["terminated"], data["truncated"], data["terminal_value"]
         advantages = generalized_advantages(
             rewards, data["value"], last_values, *ends, self.gamma, self.lam, scan=lambda_scan
@@ -138,7 +132,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             if self.enough(log[first:]):
                 break
         data = self.storage.data
-        self.critic.update_normalization(self.seen(data["obs"].flatten(0, 1)))
+        self.critic.update_normalization(data["obs"].flatten(0, 1))
         scalars = {
             **self.conclude(log),
             "explained_variance": explained_variance(data["value"], data["return"]),

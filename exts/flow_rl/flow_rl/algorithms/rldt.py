@@ -18,6 +18,7 @@ from flow_rl.kernels.svgd import KERNELS, NORMALIZATIONS
 from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.utils.check import require, require_choice
 
+from .base import Decision
 from .off_policy import OffPolicyAlgorithm
 
 Exploration = Literal["min_extrp", "gaussian"]
@@ -74,7 +75,7 @@ class Rldt(OffPolicyAlgorithm):
         self.reference = copy.deepcopy(actor).requires_grad_(False)
         self.follows = reference == "iteration"
         modules = {} if self.follows else {"reference": self.reference}
-        super().__init__(env, actor, critic, modules=modules, **bookkeeping)
+        super().__init__(env, actor, critic, fields={}, modules=modules, **bookkeeping)
         self.reference.to(self.device)
         self.noise_scale = torch.zeros(1, device=self.device)
         self.actor.output_std = self.noise_scale
@@ -84,7 +85,7 @@ class Rldt(OffPolicyAlgorithm):
         """RLDT."""
         return "rldt"
 
-    def explore(self, latent: torch.Tensor) -> torch.Tensor:
+    def explore(self, latent: torch.Tensor) -> Decision:
         """Ends of the flow plus noise; "min_extrp" scales it by |x_K - a_k|, a_k the landing point of a late step k."""
         states = self.flow(latent)
         end = states[-1]
@@ -95,7 +96,7 @@ class Rldt(OffPolicyAlgorithm):
             landing = velocity_to_target(self.actor.drift(x, t, latent), x, t)
             scale = self.exploration_std * (end - landing).norm(dim=-1, keepdim=True)
         self.noise_scale.copy_(scale.mean())
-        return (end + scale * torch.randn_like(end)).clamp(-1.0, 1.0)
+        return Decision((end + scale * torch.randn_like(end)).clamp(-1.0, 1.0))
 
     def random_states(self, states: torch.Tensor, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """State of each chain (K + 1, B, D) at a step k of its own, uniform in first .. K - 1, and its time k / K."""
@@ -126,7 +127,7 @@ class Rldt(OffPolicyAlgorithm):
             states = self.flow(per_particle.flatten(0, 1)).unflatten(1, per_particle.shape[:2])  # (K + 1, B, P, D)
             ends = states[-1].clamp(-1.0, 1.0)
             x, t = self.random_states(states)
-        gradient = self.action_gradient(self.critic.get_latent(self.seen(obs)), ends)
+        gradient = self.action_gradient(self.critic.get_latent(obs), ends)
 
         velocity = self.actor.drift(x, t, per_particle)
         landing = velocity_to_target(velocity, x, t)
@@ -136,7 +137,7 @@ class Rldt(OffPolicyAlgorithm):
         alignment, consistency = transport_losses(
             velocity, landing, field, ends, t, self.actor.num_flow_steps, self.actor.prediction
         )
-        reference = self.reference_loss(ends, per_particle)
+        reference = self.reference_loss(ends, per_particle, obs)
         # Places of an empty replay count nothing.
         losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
@@ -148,25 +149,26 @@ class Rldt(OffPolicyAlgorithm):
         metrics["saturation"] = (ends.abs() >= 1.0).float().mean()
         return loss, {name: value.detach() for name, value in metrics.items()}
 
-    def reference_loss(self, ends: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-        """Squared distance of velocity and reference (B, 1), mean over particles, at the grid's times."""
+    def reference_loss(self, ends: torch.Tensor, latent: torch.Tensor, obs: TensorDict) -> torch.Tensor:
+        """Squared distance of velocity and reference (B, 1), mean over particles, at the grid's times.
+
+        Each sees the observations (B,) with its own encoder, so that the distance is that of the policies.
+        """
         num_steps = self.actor.num_flow_steps
         t = torch.randint(num_steps, (*ends.shape[:-1], 1), device=ends.device) / num_steps
         x = interpolate(torch.randn_like(ends), ends, t)
         with torch.no_grad():
-            anchor = self.reference.drift(x, t, latent)
+            if self.reference.encoder is not None:  # without cameras the latents are the same
+                seen = self.reference.get_latent(obs).unsqueeze(1).expand_as(latent)
+            else:
+                seen = latent
+            anchor = self.reference.drift(x, t, seen)
         return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
 
     def begin_iteration(self) -> None:
         """Measure distances from the present policy (a trust region), unless they are those from the first one."""
         if self.follows:
-            self.reference.load_state_dict(self.actor.state_dict())
-        self.reference.score_coefs.copy_(self.actor.score_coefs)
-
-    def policy_replaced(self) -> None:
-        """Measure distances from the policy that fine-tuning begins with."""
-        super().policy_replaced()
-        self.reference.load_state_dict(self.actor.state_dict())
+            self.reference.follow(self.actor)
 
 
 def times_covariance(field: torch.Tensor, particles: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from flow_rl.nn import NoisePredictor, ScoreCoefficient, ScoreCoefficientKind
 from flow_rl.objectives import ppo_surrogate, value_loss
 from flow_rl.utils.check import require, require_choice
 
+from .base import Decision
 from .bc_regularizer import BcRegularizer
 from .on_policy import OnPolicyAlgorithm
 
@@ -61,7 +62,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         _check_settings(locals())
         self.score_coefficient = ScoreCoefficient(score_coef, score_coef_kind) if score_coef > 0 else None
         self.noise_predictor = NoisePredictor(
-            actor.output_dim, actor.latent_dim, actor.time_embedding_dim, noise_hidden_dims
+            actor.output_dim, actor.latent_dim, actor.time_embedding_dim, (std_min, std_max), noise_hidden_dims
         )
         modules = {"noise_predictor": self.noise_predictor}
         if self.score_coefficient is not None:
@@ -72,7 +73,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             modules["bc"] = self.bc
 
         self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
-        self.std_min, self.std_range = std_min, (std_min, std_max)
+        self.std_range = std_min, std_max
         self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
         self.bounds = ChainBounds(mean=actor.intermediate_clip or float("inf"), deviations=noise_clip)
         fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
@@ -84,15 +85,15 @@ class ScoreFlow(OnPolicyAlgorithm):
         return "reinflow" if self.score_coefficient is None else "score_flow"
 
     def drift(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
-        """Velocity plus the score times its coefficient, shape (..., H * A)."""
-        velocity = self.actor.velocity_field(x, t, latent)
+        """Velocity plus the score times its coefficient, shape (..., H * A); ReinFlow keeps the policy's own."""
         if self.score_coefficient is None:
-            return velocity
+            return self.actor.drift(x, t, latent)
+        velocity = self.actor.velocity_field(x, t, latent)
         return score_drift(velocity, x, t, self.score_coefficient(t), self.actor.score_clip)
 
     def std(self, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Exploration noise at times (..., 1), shape (..., H * A)."""
-        return self.noise_predictor(self.actor.velocity.time_embedding(t), latent, self.std_min, self.std_max)
+        return self.noise_predictor(self.actor.velocity.time_embedding(t), latent)
 
     @property
     def std_max(self) -> float:
@@ -102,7 +103,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             return high
         return hold_then_cosine(high, low + self.std_decay * (high - low), self.progress, self.std_hold)
 
-    def explore(self, latent: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def explore(self, latent: torch.Tensor) -> Decision:
         """Last states of freshly sampled chains; the chains and their likelihoods are kept."""
         noise = torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device)
         chain = sample_chain(
@@ -112,11 +113,11 @@ class ScoreFlow(OnPolicyAlgorithm):
             self.actor.num_flow_steps,
             self.bounds,
         )
-        return chain.action, {"chain": chain.states, "log_prob": chain.log_prob}
+        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob})
 
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Critic loss and, once the critic is warm, the policy loss."""
-        critic_loss = value_loss(self.critic(self.seen(batch["obs"])).squeeze(-1), batch["return"])
+        critic_loss = value_loss(self.critic(batch["obs"]).squeeze(-1), batch["return"])
         metrics = {"value": critic_loss.detach()}
         if self.warming_up:
             with torch.no_grad():
@@ -173,22 +174,27 @@ class ScoreFlow(OnPolicyAlgorithm):
         num_steps = self.actor.num_flow_steps
         t = time_grid(num_steps, self.device)
         with torch.no_grad():
-            alpha = self.score_coefficient(t) if self.score_coefficient is not None else torch.zeros_like(t)
+            if self.score_coefficient is not None:
+                self.actor.set_score_coefs(self.score_coefficient(t).squeeze(-1))
         sigma = torch.stack([entry["sigma"] for entry in log]).mean(dim=0)
         self.actor.output_std = sigma
-        self.actor.set_score_coefs(alpha.squeeze(-1))
         return {
-            **{f"alpha_{i}": alpha[i, 0] for i in range(num_steps)},
+            **{f"alpha_{i}": self.actor.score_coefs[i] for i in range(num_steps)},
             **{f"sigma_{i}": sigma[i] for i in range(num_steps)},
             "sigma_max": sigma.new_tensor(self.std_max),
             "ratio_error_first": log[0]["ratio_error"],
         }
 
     def policy_replaced(self) -> None:
-        """Pull towards the policy that fine-tuning begins with."""
+        """Explore with the drift that an earlier learner left in the policy."""
         super().policy_replaced()
-        if self.bc is not None:
-            self.bc.follow(self.actor)
+        coefs = self.actor.score_coefs
+        if self.score_coefficient is not None and coefs.any():
+            self.score_coefficient.fit(time_grid(len(coefs), self.device), coefs.unsqueeze(-1))
+
+    def _apply_schedules(self) -> None:
+        super()._apply_schedules()
+        self.noise_predictor.set_bounds(self.std_range[0], self.std_max)
 
 
 def _check_settings(given: dict) -> None:

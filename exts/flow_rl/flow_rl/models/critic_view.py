@@ -20,10 +20,11 @@ BATCH = 4096
 
 
 class CriticView(nn.Module):
-    """Observations whose images are features, by the encoders of the policy that learning began with.
+    """Features in the place of a critic's images, by the encoders of the policy that learning began with.
 
     The encoders stay as they were: neither critic loss nor policy loss moves what the critic sees, and values of the
-    replay's old observations keep their meaning. Critics then are those of vectors.
+    replay's old observations keep their meaning. So features are computed once, when observations arrive, and kept
+    beside the images, which the policy still learns from. Critics then are those of vectors.
     """
 
     def __init__(self, actor: FlowPolicy, groups: list[str]):
@@ -31,12 +32,13 @@ class CriticView(nn.Module):
 
         Args:
             actor: The policy.
-            groups: What the critic sees.
+            groups: What the critic sees of the environment's observations.
         """
         super().__init__()
-        self.groups = [group for group in groups if group in actor.image_shapes]
-        self.sources = [*actor.group_dims, *actor.image_shapes]
+        self.features = {group: f"{group}_features" for group in groups if group in actor.image_shapes}
+        self.groups = [self.features.get(group, group) for group in groups]
         self.vectors = list(actor.group_dims)
+        self.sources = [*self.vectors, *actor.image_shapes]
         self.normalizer = copy.deepcopy(actor.obs_normalizer).requires_grad_(False)
         self.encoder = copy.deepcopy(actor.encoder).requires_grad_(False)
 
@@ -60,13 +62,13 @@ class CriticView(nn.Module):
 
     @torch.no_grad()
     def forward(self, obs: TensorDict | dict) -> TensorDict:
-        """Observations (...) with features (..., F) in the place of the critic's images (..., C, H, W)."""
+        """Observations (...) with the groups of features (..., F) besides."""
         lead = obs[self.vectors[0]].shape[:-1]
         flat = TensorDict({group: obs[group] for group in self.sources}, batch_size=lead).flatten()
         features = torch.cat([self._encode(part) for part in flat.split(BATCH)]).unflatten(0, lead)
-        seen = dict(zip(self.encoder.encoders, features.chunk(len(self.encoder.encoders), dim=-1), strict=True))
-        others = {group: value for group, value in obs.items() if group not in seen}
-        return TensorDict(others | {group: seen[group] for group in self.groups}, batch_size=lead)
+        cameras = dict(zip(self.encoder.encoders, features.chunk(len(self.encoder.encoders), dim=-1), strict=True))
+        added = {name: cameras[group] for group, name in self.features.items()}
+        return TensorDict({**obs, **added}, batch_size=lead)
 
     def _encode(self, obs: TensorDict) -> torch.Tensor:
         """Features (N, F) of all cameras side by side."""

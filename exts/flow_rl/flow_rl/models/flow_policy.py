@@ -138,8 +138,7 @@ class FlowPolicy(nn.Module):
         self.velocity = VelocityNet(
             output_dim, self.latent_dim, hidden_dims, activation, time_embedding_dim, prediction
         )
-        # Not part of the state, whose shapes do not depend on K, but of the settings.
-        self.register_buffer("score_coefs", torch.zeros(num_flow_steps), persistent=False)
+        self.register_buffer("score_coefs", torch.zeros(num_flow_steps))
         self.output_std = torch.zeros(1)
         """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
 
@@ -210,12 +209,29 @@ class FlowPolicy(nn.Module):
         """Velocity at states (..., H * A) and times (..., 1) given latents (..., L)."""
         return self.velocity(x, t, latent)
 
+    def follow(self, policy: FlowPolicy) -> None:
+        """Act from now on as another policy of the same shape does."""
+        self.load_state_dict(policy.state_dict())
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Interpolate the score's coefficients for another K; states from before they belonged to it lack them."""
+        coefs = state_dict.get(prefix + "score_coefs", self.score_coefs)
+        state_dict[prefix + "score_coefs"] = self.score_coefs_of(coefs)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def set_score_coefs(self, coefs: list[float] | torch.Tensor) -> None:
         """Take over coefficients alpha(i / N), i = 0 .. N - 1, of the score drift, interpolating where N is not K."""
-        points = torch.cat([torch.as_tensor(coefs, device=self.score_coefs.device), self.score_coefs.new_zeros(1)])
+        self.score_coefs.copy_(self.score_coefs_of(coefs))
+
+    def score_coefs_of(self, coefs: list[float] | torch.Tensor) -> torch.Tensor:
+        """Coefficients (K) from those at i / N, shape (N), between which they are interpolated where N is not K."""
+        coefs = torch.as_tensor(coefs, device=self.score_coefs.device)
+        if len(coefs) == self.num_flow_steps:
+            return coefs
+        points = torch.cat([coefs, coefs.new_zeros(1)])
         place = time_grid(self.num_flow_steps, points.device).squeeze(-1) * (len(points) - 1)
         below = place.long()
-        self.score_coefs.copy_(torch.lerp(points[below], points[below + 1], place - below))
+        return torch.lerp(points[below], points[below + 1], place - below)
 
     def drift(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Velocity plus the score drift of the step that contains the time."""

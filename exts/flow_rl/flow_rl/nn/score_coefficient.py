@@ -42,6 +42,27 @@ class ScoreCoefficient(nn.Module):
         elif kind == "fixed":
             self.g = torch.ones_like
 
+    @torch.enable_grad()
+    def fit(self, t: torch.Tensor, alpha: torch.Tensor) -> None:
+        """Take the shape of coefficients (K, 1) at times (K, 1), as well as the kind can."""
+        parameters = list(self.parameters())
+        learning = [parameter.requires_grad for parameter in parameters]
+        if not parameters:
+            return
+        self.requires_grad_(True)
+        optimizer = torch.optim.LBFGS(parameters, max_iter=500, line_search_fn="strong_wolfe", tolerance_change=1e-12)
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            error = (self(t) - alpha).square().sum()
+            error.backward()
+            return error
+
+        optimizer.step(loss)
+        optimizer.zero_grad()
+        for parameter, learns in zip(parameters, learning, strict=True):
+            parameter.requires_grad_(learns)
+
     def forward(self, t: torch.Tensor) -> torch.Tensor:
         """Coefficient alpha at times (..., 1), same shape."""
         return ((1.0 - t) * self.g(t) * self.scale).clamp(max=2.0 * self.scale)

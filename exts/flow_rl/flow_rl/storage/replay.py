@@ -29,7 +29,7 @@ class TrajectoryReplay(nn.Module):
     def __init__(
         self,
         obs: TensorDict,
-        action_dim: int,
+        fields: dict[str, tuple[int, ...]],
         *,
         capacity: int,
         max_length: int,
@@ -40,7 +40,7 @@ class TrajectoryReplay(nn.Module):
 
         Args:
             obs: One step's observations as far as they are kept, batch size (E,).
-            action_dim: Size of a flattened chunk.
+            fields: Shape of what is kept of a decision, the chunk as `action` among it.
             capacity: Number N of complete trajectories, at least E.
             max_length: Steps after which a trajectory is cut and another one begun.
             num_subsets: Number S of disjoint subsets that :meth:`sample` can draw from, by place in the ring.
@@ -51,7 +51,7 @@ class TrajectoryReplay(nn.Module):
         if capacity < num_envs:
             raise ValueError(f"capacity = {capacity} must hold one trajectory of each of the {num_envs} environments.")
         self.capacity, self.max_length, self.balanced = capacity, max_length, balanced
-        self.groups = list(obs.keys())
+        self.groups, self.fields = list(obs.keys()), list(fields)
         num_slots = capacity + num_envs
 
         def zeros(name: str, *shape: int, dtype: torch.dtype = torch.float32) -> None:
@@ -59,7 +59,8 @@ class TrajectoryReplay(nn.Module):
 
         for name, group in obs.items():
             zeros(f"obs_{name}", num_slots, max_length + 1, *group.shape[1:], dtype=group.dtype)
-        zeros("action", num_slots, max_length, action_dim)
+        for name, shape in fields.items():
+            zeros(name, num_slots, max_length, *shape)
         zeros("reward", num_slots, max_length)
         zeros("total", num_slots)
         for name in ("length", "stamp"):
@@ -87,10 +88,11 @@ class TrajectoryReplay(nn.Module):
     Writing.
     """
 
-    def begin_step(self, obs: TensorDict, action: torch.Tensor) -> None:
-        """Keep observations (E,) and the chunks (E, H * A) chosen there."""
+    def begin_step(self, obs: TensorDict, **values: torch.Tensor) -> None:
+        """Keep observations (E,) and the fields (E, ...) of the decisions made there."""
         self._write_obs(obs, self.step)
-        self.action[self.slot, self.step] = action
+        for name in self.fields:
+            getattr(self, name)[self.slot, self.step] = values[name]
 
     def end_step(
         self,
@@ -139,34 +141,41 @@ class TrajectoryReplay(nn.Module):
     """
 
     @torch.no_grad()
-    def prepare(self) -> None:
-        """Fix what is sampled until the next call. Trajectories completed since the last call are the newest."""
+    def prepare(self, *windows: int) -> None:
+        """Fix what is sampled until the next call, in windows of these sizes.
+
+        Trajectories completed since the last call are the newest.
+        """
         slots = self.ring[:-1]
         length, level = self.length[slots].double(), self._level(self.total[slots])
         newest = self.stamp[slots] == self.clock
-        weights = [self._weights(length * mask * self.subsets, level) for mask in (torch.ones_like(newest), newest)]
-        # Where a subset or the newest rollout holds nothing yet, take the next larger set.
-        old = torch.where(weights[0].sum(-1, keepdim=True) > 0, weights[0], weights[0][-1])
-        new = torch.where(weights[1].sum(-1, keepdim=True) > 0, weights[1], old)
-        self.cumulative = torch.stack([old, new]).cumsum(dim=-1)
+        self.cumulative = {}
+        for window in windows:
+            places = torch.where(length > 0, length + window - 1, 0.0)  # where a window may begin
+            weights = [self._weights(places * mask * self.subsets, level) for mask in (torch.ones_like(newest), newest)]
+            # Where a subset or the newest rollout holds nothing yet, take the next larger set.
+            old = torch.where(weights[0].sum(-1, keepdim=True) > 0, weights[0], weights[0][-1])
+            new = torch.where(weights[1].sum(-1, keepdim=True) > 0, weights[1], old)
+            self.cumulative[window] = torch.stack([old, new]).cumsum(dim=-1)
         self.clock += 1
 
     def sample(self, num: int, window: int, *, new_fraction: float, split: bool = True) -> TensorDict:
-        """Windows of successive steps; every step of a trajectory is equally likely to be in one.
+        """Windows of successive steps; every step is equally likely to be in one, or every step of a success level.
 
         Returns:
-            Batch size (S, num), or (1, num) without `split`: `obs` (window + 1 steps), `action`, `reward`,
+            Batch size (S, num), or (1, num) without `split`: `obs` (window + 1 steps), the decisions' fields, `reward`,
             `terminated`, `truncated`, and `valid`, which is false for places of the window outside the trajectory.
             A trajectory belongs to the subset that is the remainder by S of its place in the ring.
 
         Args:
             num: Number of windows from each subset.
-            window: Steps in a window.
+            window: Steps in a window, one of the sizes that :meth:`prepare` was given.
             new_fraction: Share of windows from the newest trajectories.
             split: Whether to draw from each of the S disjoint subsets, or from all trajectories alike.
         """
         num_new = round(num * new_fraction)
-        cumulative = self.cumulative[:, :-1] if split else self.cumulative[:, -1:]
+        cumulative = self.cumulative[window]
+        cumulative = cumulative[:, :-1] if split else cumulative[:, -1:]
         place = torch.cat([_draw(cumulative[0], num - num_new), _draw(cumulative[1], num_new)], dim=-1)
         slot = self.ring[place].unsqueeze(-1)  # (S, num, 1)
         length = self.length[slot]
@@ -179,7 +188,7 @@ class TrajectoryReplay(nn.Module):
         return TensorDict(
             {
                 "obs": TensorDict(obs, batch_size=index.shape),
-                "action": self.action[slot, step],
+                **{name: getattr(self, name)[slot, step] for name in self.fields},
                 "reward": self.reward[slot, step],
                 "terminated": (last & ~truncated)[..., :-1],
                 "truncated": (last & truncated)[..., :-1],
@@ -189,13 +198,14 @@ class TrajectoryReplay(nn.Module):
         )
 
     def statistics(self) -> dict[str, torch.Tensor]:
-        """Number of complete trajectories, share of them with a success, and the greatest return seen."""
+        """Number of complete trajectories, share of them with a success, and the least and greatest return seen."""
         slots = self.ring[:-1]
         complete = self.length[slots] > 0
         success = complete & (self._level(self.total[slots]) > 0)
         return {
             "replay_trajectories": complete.sum(),
             "replay_success": success.sum() / complete.sum().clamp(min=1),
+            "min_return": torch.where(complete, self.total[slots], torch.inf).min(),
             "max_return": torch.where(complete, self.total[slots], -torch.inf).max(),
         }
 
@@ -218,13 +228,13 @@ class TrajectoryReplay(nn.Module):
     def _level(self, total: torch.Tensor) -> torch.Tensor:
         return total.round().long().clamp(0, self.NUM_LEVELS - 1)
 
-    def _weights(self, steps: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Probability weights (S + 1, N) of trajectories with so many eligible steps (S + 1, N)."""
+    def _weights(self, places: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Probability weights (S + 1, N) of trajectories with so many eligible places (S + 1, N)."""
         if not self.balanced:
-            return steps
-        levels = level.expand(steps.shape)
-        total = steps.new_zeros(steps.shape[0], self.NUM_LEVELS).scatter_add_(1, levels, steps)
-        return steps / total.gather(1, levels).clamp(min=1.0)
+            return places
+        levels = level.expand(places.shape)
+        total = places.new_zeros(places.shape[0], self.NUM_LEVELS).scatter_add_(1, levels, places)
+        return places / total.gather(1, levels).clamp(min=1.0)
 
 
 def _draw(cumulative: torch.Tensor, num: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ class RolloutStorage:
     """Buffers of T steps in E environments, allocated once and filled in place.
 
     Fields of :attr:`data`, each of leading shape (T, E):
-        obs: Observation groups acted upon.
+        obs: Observation groups acted upon, as far as they are read.
         reward: Reward of the step.
         terminated, truncated: How the episode ended at the step, if it did.
         value: Critic's value of `obs`.
@@ -75,8 +75,8 @@ class RolloutStorage:
         self.step = 0
 
     def mini_batches(self, num: int) -> Iterator[TensorDict]:
-        """Shuffled batches of decisions, each of size about T * E / num; every decision occurs once."""
+        """Shuffled batches of decisions, sizes differ by at most one; every decision occurs once."""
         flat = self.data.flatten(0, 1)
         order = torch.randperm(flat.batch_size[0], device=flat.device)
-        for indices in order.chunk(num):
+        for indices in order.tensor_split(num):
             yield flat[indices]

@@ -62,7 +62,9 @@ class PointMass(VecEnv):
             self.position = self.position + 0.25 * velocity.clamp(-1, 1)
             success |= self.position.norm(dim=-1) < self.radius
         self.episode_length_buf += 1
-        time_outs = (self.episode_length_buf >= self.max_episode_length) & ~success
+        # As the host reports them: an episode that succeeds in its last step is out of time as well.
+        time_outs = self.episode_length_buf >= self.max_episode_length
+        self.unwrapped.reset_terminated = success
         dones = success | time_outs
         extras = {"time_outs": time_outs}
         if self.final_obs:
@@ -79,13 +81,14 @@ class FilmedPointMass(PointMass):
 
     def picture(self, position: torch.Tensor) -> torch.Tensor:
         """Pictures of positions (E, 2), shape (E, 3, 16, 16), bytes."""
-        grid = torch.stack(torch.meshgrid(*[torch.linspace(-1.5, 1.5, 16)] * 2, indexing="ij"), dim=-1)
+        line = torch.linspace(-1.5, 1.5, 16, device=self.device)
+        grid = torch.stack(torch.meshgrid(line, line, indexing="ij"), dim=-1)
         near = (grid - position[:, None, None, :]).norm(dim=-1) < 0.4
         return (255 * near.byte())[:, None].expand(-1, 3, -1, -1).contiguous()
 
     def observe(self, position: torch.Tensor) -> dict[str, torch.Tensor]:
         """Both groups of observations, of positions (E, 2)."""
-        return {"policy": torch.ones(len(position), 1), "front": self.picture(position)}
+        return {"policy": torch.ones(len(position), 1, device=self.device), "front": self.picture(position)}
 
     def get_observations(self) -> TensorDict:
         """A vector that says nothing, and the picture."""

@@ -102,11 +102,13 @@ def _chain_policy(checkpoint: dict[str, Any], env: Any, runner_cfg: dict[str, An
     obs = TensorDict(env.observation_manager.compute(), batch_size=[env.num_envs], device=env.device)
     learner = resolve_callable(runner_cfg["algorithm"]["class_name"]).construct_algorithm(
         obs,
-        SimpleNamespace(num_actions=settings["horizon"] * settings["action_dim"]),
+        SimpleNamespace(num_actions=settings["horizon"] * settings["action_dim"], max_episode_length=1),
         runner_cfg | {"actor": actor_cfg},
         str(env.device),
     )
-    learner.load(checkpoint)
+    learner.load(checkpoint, {"critic": False, "target": False, "replay": False})  # what acts, as it was
     learner.eval_mode()
     actor = learner.actor
-    return FunctionPolicy(lambda obs: actor.action_normalizer.inverse(learner.explore(actor.get_latent(obs))[0]), actor)
+    return FunctionPolicy(
+        lambda obs: actor.action_normalizer.inverse(learner.explore(actor.get_latent(obs)).chunk), actor
+    )
