@@ -23,7 +23,7 @@ Usage: ./flow_rl.sh COMMAND [arguments]
   demo [...]      collect, pretrain, fine-tune, evaluate and report, from nothing (--smoke: a short run)
   watch [...]     show a policy in the browser (--task T --checkpoint C)
   record [...]    write an episode as a film, a web page and a Rerun recording (--task T --checkpoint C)
-  test [...]      run the whole test suite (arguments go to pytest)
+  test [...]      run the whole test suite, or with --fast what starts no simulator (arguments go to pytest)
   -p FILE [...]   run a script with the environment's Python
   ANYTHING ELSE   is a command of Isaac Lab: train, play, zero_agent, random_agent, list_envs, ...
 EOF
@@ -69,7 +69,7 @@ sync_packages() {
     local output=$log details="details: $log"
     [[ ! -t 2 ]] || output=/dev/stderr details="details above" # a terminal sees uv's progress
     (cd "$root" && env -u VIRTUAL_ENV UV_PROJECT_ENVIRONMENT="$venv" UV_PYTHON_DOWNLOADS=never \
-        "$tool/bin/uv" sync --python "$1" 2>"$output") && return
+        "$tool/bin/uv" sync --all-extras --python "$1" 2>"$output") && return
     die "the packages could not be installed: check the network connection and repeat the command ($details)"
 }
 
@@ -120,7 +120,13 @@ unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD
 case $1 in
     setup) ;;
     demo | watch | record) exec "$python" "$root/scripts/$1.py" "${@:2}" ;;
-    test) cd "$root" && exec "$python" -m pytest -m "" "${@:2}" ;;
+    test)
+        cd "$root"
+        shift
+        # Two workers, each with one thread; --fast is what starts no simulator and takes no time.
+        if [[ ${1:-} == --fast ]]; then shift; set -- -m "not sim and not slow" "$@"; else set -- -m "" "$@"; fi
+        exec "$python" -m pytest -n "${FLOW_RL_TEST_WORKERS:-2}" --dist loadfile "$@"
+        ;;
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
     train | play | leapp)
         # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.

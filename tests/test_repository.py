@@ -1,23 +1,27 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""The repository keeps its promises: a fixed layout, exact pins, no trace of the machine that wrote it."""
+"""The repository keeps its promises: a fixed layout, one exact environment, no trace of the machine that wrote it."""
 
 from __future__ import annotations
 
 import ast
 import importlib.metadata
+import itertools
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = {
     "exts", "tasks", "scripts", "assets", "tests", "extension.toml", "pyproject.toml", "README.md", "CHANGELOG.md",
-    "LICENSE", "flow_rl.sh", "benchmarks", ".ci", ".gitignore", ".python-version",
+    "LICENSE", "CONTRIBUTING.md", "flow_rl.sh", "benchmarks", ".ci", ".gitignore", ".pre-commit-config.yaml",
+    ".python-version",
 }  # fmt: skip
 MACHINE_TRACES = re.compile(r"(?<![\w.}])/(root|home|work|opt|Users)/|file://|pypi\.org|pythonhosted|index[-_]url\s*=")
 THROUGH_ISAAC_LAB = {"hydra-core", "wandb"}
@@ -34,6 +38,12 @@ def pins(requirements: list[str]) -> dict[str, str]:
     matches = {text: REQUIREMENT.fullmatch(text) for text in requirements}
     assert all(matches.values()), [text for text, match in matches.items() if not match]
     return {normalise(match[1]): match[2] for match in matches.values()}
+
+
+def requirements(project: dict) -> list[str]:
+    """What the package asks for, with and without its extras."""
+    extras = project["project"]["optional-dependencies"].values()
+    return [*project["project"]["dependencies"], *itertools.chain.from_iterable(extras)]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +82,17 @@ def test_files_name_no_machine(tracked):
     assert found == []
 
 
+@pytest.mark.parametrize("command", [["ruff", "check"], ["ruff", "format", "--check"], ["codespell"]], ids=" ".join)
+def test_sources_are_clean(tracked, command):
+    """As before each commit, where somebody has not installed what .pre-commit-config.yaml says."""
+    folder = Path(sys.executable).parent
+    files = [path for path in tracked if path.suffix in (".py", ".md", ".toml", ".yaml")]
+    if command[0] == "ruff":
+        files = [path for path in files if path.suffix == ".py"]
+    result = subprocess.run([folder / command[0], *command[1:], *files], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_lock_file_stays_outside(tracked):
     assert ROOT / "uv.lock" not in tracked
 
@@ -82,13 +103,23 @@ def test_sources_carry_the_licence(sources):
 
 
 def test_every_installed_package_is_pinned(project):
-    """What is installed is what pyproject.toml says, to the last transitive version."""
-    direct = pins(project["project"]["dependencies"] + project["dependency-groups"]["dev"])
-    transitive = pins(project["tool"]["uv"]["constraint-dependencies"])
-    assert not direct.keys() & transitive.keys()
+    """What flow_rl.sh installs is what pyproject.toml says, to the last transitive version."""
+    constraints = pins(project["tool"]["uv"]["constraint-dependencies"])
     installed = {normalise(dist.name): dist.version for dist in importlib.metadata.distributions()}
     del installed[project["project"]["name"]]
-    assert installed == direct | transitive
+    assert installed == constraints
+
+
+def test_ranges_admit_the_pins_and_say_why_they_end(project):
+    """Users of Isaac Lab keep what they have; an upper bound has its reason beside it."""
+    constraints = pins(project["tool"]["uv"]["constraint-dependencies"])
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    for text in requirements(project):
+        requirement = Requirement(text)
+        assert constraints[normalise(requirement.name)] in requirement.specifier, text
+        if any(part.operator in ("<", "<=", "==", "~=", "!=") for part in requirement.specifier):
+            (line,) = [line for line in lines if f'"{text}"' in line]
+            assert "#" in line, f"{text} has an upper bound without a reason"
 
 
 def test_dependencies_are_what_is_imported(project, sources):
@@ -106,7 +137,7 @@ def test_dependencies_are_what_is_imported(project, sources):
                 quoted.add(node.value)  # a package of data is found by its name
     modules = importlib.metadata.packages_distributions()
     used = {normalise(name) for module in imported for name in modules.get(module, [])} - {project["project"]["name"]}
-    asked_for = pins(project["project"]["dependencies"]).keys()
+    asked_for = {normalise(Requirement(text).name) for text in requirements(project)}
     assert used - asked_for - {"omegaconf"} == set()  # Hydra's language of settings comes with it
     assert asked_for - used - quoted - THROUGH_ISAAC_LAB == set()
 

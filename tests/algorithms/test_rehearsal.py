@@ -59,6 +59,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "tolist", read(lambda tensor: [0.0] * tensor.numel()))
     monkeypatch.setattr(torch.Tensor, "item", read(lambda tensor: 0.0))
     monkeypatch.setattr(torch.Tensor, "__bool__", read(lambda tensor: False))
+
     def to(module: nn.Module, device: str) -> nn.Module:
         # torch exchanges the memory of parameters, which such tensors do not have
         for part in module.modules():

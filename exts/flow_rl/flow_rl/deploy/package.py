@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flow_rl.utils.check import require, require_choice
+from flow_rl.utils.check import require, require_choice, require_package
 
 if TYPE_CHECKING:
     from .preprocessing import Calibration, Preprocessing
@@ -101,7 +101,8 @@ class PolicyPackage:
             FileNotFoundError: The folder or one of its files is missing.
             ValueError: A file has changed, a newer flow_rl is needed, or the test vectors come out differently.
         """
-        import onnxruntime  # here, because writing a package does without it
+        # here, because writing a package does without it
+        onnxruntime = require_package("onnxruntime", "onnxruntime", "export")
 
         self.folder = Path(folder)
         self.contract = read_contract(self.folder)

@@ -17,7 +17,7 @@ from flow_rl.flows.times import TimeLaw, sample_times
 from flow_rl.models import FlowPolicy
 from flow_rl.objectives import flow_matching_loss
 from flow_rl.storage.demos import OBS_GROUP, ChunkDataset, Demos
-from flow_rl.utils.check import require, require_choice, require_device
+from flow_rl.utils.check import require, require_choice, require_device, require_package
 from flow_rl.utils.checkpoint import describe, save_checkpoint
 from flow_rl.utils.progress import progress_bar
 
@@ -193,8 +193,7 @@ class MetricLogger:
         if log_dir is None:
             return
         if cfg.logger == "wandb":
-            import wandb
-
+            wandb = require_package("wandb", "wandb", "wandb")
             wandb.init(project=cfg.wandb_project, dir=str(log_dir), config=cfg.to_dict(), sync_tensorboard=True)
         from torch.utils.tensorboard import SummaryWriter
 

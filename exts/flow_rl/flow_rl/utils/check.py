@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +29,17 @@ def require_choice(field: str, value: object, choices: Iterable[object]) -> None
     choices = tuple(choices)
     listed = ", ".join(repr(choice) for choice in choices)
     require(value in choices, field, value, listed, f"set {field} to one of them.")
+
+
+def require_package(module: str, package: str, extra: str) -> ModuleType:
+    """Import a module that comes with one of the package's extras, or raise an InputError that names the extra."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is not installed, and this needs it. Install it: pip install {package}, or everything that "
+            f"belongs to it with flow-rl[{extra}]."
+        ) from error
 
 
 def require_device(field: str, value: str | torch.device) -> None:

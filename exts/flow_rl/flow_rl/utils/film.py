@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
+
+from flow_rl.utils.check import require_package
 
 # colours as RGB, the order of camera images
 _INK, _PAPER = (32, 36, 44), (247, 248, 250)
@@ -97,7 +98,7 @@ class FilmWriter:
         """Append one picture, shape (height, width, 3), shown ``repeat`` times."""
         if self._encoder is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._encoder = imageio_ffmpeg.write_frames(
+            self._encoder = require_package("imageio_ffmpeg", "imageio-ffmpeg", "viewers").write_frames(
                 str(self._partial),
                 (picture.shape[1], picture.shape[0]),
                 fps=self.fps,
