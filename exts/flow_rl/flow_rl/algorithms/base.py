@@ -214,6 +214,9 @@ class FlowAlgorithm(ABC):
         if self.rng_state is not None and self.world_size == 1:
             set_rng_state(self.rng_state)
         self.rng_state = None
+        groups = getattr(getattr(self.env, "unwrapped", self.env), "final_obs_groups", None)
+        if groups is not None and not self.time_limit_is_terminal:
+            groups.update(self.final_sources)  # pictures among them cost our environments a second rendering
         self.begin_training()
 
     def eval_mode(self) -> None:
@@ -290,17 +293,23 @@ class FlowAlgorithm(ABC):
             self._observed = obs, self.view(obs)
         return self._observed[1]
 
-    def final_obs(self, extras: dict, groups: list[str]) -> TensorDict | dict:
-        """Observations (E,) before resets as far as these groups need them, valid only where an episode ended."""
-        obs = {group: extras["final_obs"][group].to(self.device) for group in self.sources(groups)}
-        return obs if self.view is None else self.view(obs)
+    @property
+    def final_groups(self) -> list[str]:
+        """Groups of :meth:`observe` that are read of an episode's last observation."""
+        return self.critic.obs_groups
 
-    def sources(self, groups: list[str]) -> list[str]:
-        """The environment's groups from which these of :meth:`observe` come."""
+    @property
+    def final_sources(self) -> list[str]:
+        """The environment's groups from which these come."""
         if self.view is None:
-            return groups
-        own = [group for group in groups if group not in self.view.features.values()]
+            return self.final_groups
+        own = [group for group in self.final_groups if group not in self.view.features.values()]
         return list(dict.fromkeys([*own, *self.view.sources]))
+
+    def final_obs(self, extras: dict) -> TensorDict | dict:
+        """Observations (E,) before resets, valid only where an episode ended."""
+        obs = {group: extras["final_obs"][group].to(self.device) for group in self.final_sources}
+        return obs if self.view is None else self.view(obs)
 
     @property
     def progress(self) -> float:

@@ -118,6 +118,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """A chunk is an input of the critic."""
         return num_actions
 
+    @property
+    def final_groups(self) -> list[str]:
+        """All that trajectories keep."""
+        return self.replay.groups
+
     def begin_training(self) -> None:
         """Drop the trajectories that a restart has broken."""
         self.replay.align(self.env.episode_length_buf)
@@ -133,7 +138,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         terminated, truncated = self._ends(dones, extras)
         obs = final_obs = self.observe(obs)
         if "final_obs" in extras and not self.time_limit_is_terminal:
-            final_obs = self.final_obs(extras, self.replay.groups)
+            final_obs = self.final_obs(extras)
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
     def compute_returns(self, obs: TensorDict) -> None:

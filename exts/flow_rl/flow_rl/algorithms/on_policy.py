@@ -97,7 +97,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
         if "final_obs" in extras and not self.time_limit_is_terminal:
-            value = self.critic(self.final_obs(extras, self.critic.obs_groups)).squeeze(-1)
+            value = self.critic(self.final_obs(extras)).squeeze(-1)
             terminal_value = torch.where(truncated, value, 0.0)
         else:
             terminal_value = torch.zeros_like(rewards)
