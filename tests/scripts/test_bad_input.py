@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.cli import launch
+from flow_rl.cli import launch, options
 from flow_rl.models import FlowPolicy
 from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
@@ -158,7 +158,7 @@ def test_watching_refuses(script, tmp_path, name, words, message):
 @pytest.mark.parametrize("bug", [KeyError("obs_scaling"), AttributeError("no attribute"), ValueError("of torch")])
 def test_bugs_keep_their_traceback(bug):
     """One line is for what the user can mend."""
-    with pytest.raises(type(bug)), launch.one_line_errors():
+    with pytest.raises(type(bug)), options.one_line_errors():
         raise bug
 
 

@@ -13,31 +13,36 @@ import contextlib
 import copy
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
+from flow_rl.cli import options
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import torch
-from tqdm import tqdm
-
-from flow_rl.kernels import svgd_field
-from flow_rl.utils import bandit
+if TYPE_CHECKING:
+    import torch
 
 VARIANTS = {
     "with repulsion (T = 0.1)": {"temperature": 0.1},
     "without repulsion (T = 0)": {"temperature": 0.0},
     "plain critic gradient (delta)": {"kernel": "delta"},
 }
+"""Settings of RLDT by the title of their picture."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Let RLDT learn in each variant, then draw and write what became of the policy."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("outputs/bandit"), help="folder of picture and numbers")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--iterations", type=int, default=60, help="iterations of RLDT")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+
+    import torch
+    from tqdm import tqdm
+
+    from flow_rl.utils import bandit
+
     torch.set_num_threads(1)
     args.output.mkdir(parents=True, exist_ok=True)
     numbers, panels = {}, {}
@@ -59,6 +64,10 @@ def main() -> None:
 
 def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, torch.Tensor]:
     """Many actions for the density, and a few particles with the field that RLDT would move them along."""
+    import torch
+
+    from flow_rl.kernels import svgd_field
+
     latent = torch.zeros(num, 1)
     with torch.no_grad():
         ends = policy.sample(latent)
@@ -69,6 +78,14 @@ def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, t
 
 def plot(panels: dict, numbers: dict, path: Path) -> None:
     """One panel each: density in grey, contours of the reward, particles, and the field's direction."""
+    import matplotlib
+    import torch
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from flow_rl.utils import bandit
+
     figure, rows = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.8), sharey=True)
     axis = torch.linspace(-1.0, 1.0, 81)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
@@ -88,7 +105,3 @@ def plot(panels: dict, numbers: dict, path: Path) -> None:
     rows[0].set_ylabel("action 2")
     figure.savefig(path, dpi=90, bbox_inches="tight")
     plt.close(figure)
-
-
-if __name__ == "__main__":
-    main()

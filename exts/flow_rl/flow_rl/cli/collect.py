@@ -3,15 +3,16 @@
 
 """Collect demonstrations of a task's scripted expert into an HDF5 file in the robomimic / Isaac Lab Mimic layout."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 from flow_rl.utils.check import InputError
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, drive the expert, write the file."""
-    parser = launch.Parser(__doc__)
+    parser = options.Parser(__doc__)
     parser.add_argument("--num_demos", type=int, default=150, help="episodes to write")
     parser.add_argument(
         "--quality", type=float, default=1.0, help="skill of the expert in [0, 1]: noise, hesitation, slips"
@@ -19,16 +20,18 @@ def main() -> None:
     parser.add_argument("--keep", choices=("successful", "all"), default="successful", help="episodes to write")
     parser.add_argument("--output", type=Path, help="file to write; data/<task>.hdf5 by default")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    args, overrides = parser.parse()
+    args, overrides = parser.parse(argv)
 
-    with launch.one_line_errors():
+    from flow_rl.cli import launch
+
+    with options.one_line_errors():
         if args.num_demos < 1:
             raise InputError(f"--num_demos {args.num_demos} is not a number of episodes. Valid: 1 or more.")
         if not 0.0 <= args.quality <= 1.0:
             raise InputError(f"--quality {args.quality} is out of range. Valid: 0 (clumsy) to 1 (skilled).")
         expert_type = launch.entry_point(args.task, "expert")
         output = args.output or Path("data") / f"{args.task}.hdf5"
-        launch.refuse_overwrite("--output", output, args.overwrite)
+        options.refuse_overwrite("--output", output, args.overwrite)
         # no more environments than episodes are wanted: all of them are written, the quick and the slow ones
         env_cfg = launch.env_config(args, overrides, horizon=1, num_envs=min(args.num_envs, args.num_demos))
 
@@ -59,7 +62,3 @@ def main() -> None:
     print(
         f"[flow_rl] {writer.num_demos} episodes, {writer.num_samples} samples in {output} (expert success {rate:.1%})"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -4,31 +4,33 @@
 """Two policies side by side: the same starts, one film, and who solves what."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, run both policies in one environment, write the film, then the numbers."""
-    parser = launch.Parser(__doc__)
-    parser.default_num_envs = 9
+    parser = options.Parser(__doc__, num_envs=9)
     parser.add_argument("--checkpoints", nargs=2, required=True, metavar="A B", help="policies, or 'expert'")
     parser.add_argument("--names", nargs=2, metavar="NAME", help="what to call them; by default as their files")
     parser.add_argument("--video", type=Path, required=True, help="film to write, .mp4")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing film")
-    args, overrides = parser.parse()
+    args, overrides = parser.parse(argv)
+
+    from flow_rl.cli import launch
+    from flow_rl.utils.evaluation import filmed_episodes
+    from flow_rl.utils.film import FilmWriter, Reel, side_by_side, tile
+
     names = args.names or [Path(source).stem for source in args.checkpoints]
 
-    with launch.one_line_errors():
-        launch.refuse_overwrite("--video", args.video, args.overwrite)
+    with options.one_line_errors():
+        options.refuse_overwrite("--video", args.video, args.overwrite)
         sides = [side(args, source) for source in args.checkpoints]
         policies = [launch.load_policy(each) for each in sides]
         env_cfg = launch.env_config(args, overrides, horizon=1)
         group = launch.add_film(env_cfg)
-
-    from flow_rl.utils.evaluation import filmed_episodes
-    from flow_rl.utils.film import FilmWriter, Reel, side_by_side, tile
 
     reels, solved = [], []
     with launch.launch_env(args, env_cfg) as env:
@@ -70,7 +72,3 @@ def report(names: list[str], solved: list[list[bool]]) -> str:
     both, neither = pairs.count((True, True)), pairs.count((False, False))
     lines.append(f"only {names[0]}: {only[0]}, only {names[1]}: {only[1]}, both: {both}, neither: {neither}")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,18 +21,19 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-import yaml
 from tqdm import tqdm
 
+from flow_rl.cli import options
 from flow_rl.configs import learners
-from flow_rl.utils.checkpoint import load_checkpoint, revision
 from flow_rl.utils.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
 
-SCRIPTS = Path(__file__).resolve().parent
+FLOW_RL = ["-m", "flow_rl.cli.main"]
+"""The command ``flow-rl`` behind a Python that need not have it on its path."""
+
 TASK = "FlowRL-Lift-Franka"
 
 
@@ -126,9 +127,7 @@ class Demo:
 
 def _readable(command: list[str]) -> str:
     """The command as a user would type it."""
-    if command[:2] == ["-m", "isaaclab"]:
-        return "./flow_rl.sh " + shlex.join(command[2:])
-    return "./flow_rl.sh -p " + shlex.join([os.path.relpath(command[0], SCRIPTS.parent), *command[1:]])
+    return "flow-rl " + shlex.join(command[len(FLOW_RL) :])
 
 
 class TrainingBar:
@@ -155,13 +154,14 @@ def _last_checkpoint(logs: Path) -> Path:
     return max(runs[-1].glob("model_*.pt"), key=lambda path: int(path.stem.removeprefix("model_")))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run or continue the phases, then write summary, curve and report."""
-    parser = argparse.ArgumentParser(prog="flow_rl.sh demo", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("outputs/demo"), help="folder for everything that is made")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--task", default=TASK)
-    parser.add_argument("--learner", default="score_flow", choices=sorted(learners()), metavar="NAME")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--task", default=TASK, help="gym id of the task, see flow-rl tasks")
+    names = ", ".join(sorted(learners()))
+    parser.add_argument("--learner", default="score_flow", choices=sorted(learners()), metavar="NAME", help=names)
     parser.add_argument("--smoke", action="store_true", help="a few minutes: prove that every phase runs")
     parser.add_argument(
         "overrides",
@@ -170,7 +170,12 @@ def main() -> None:
         help="overrides of the environment in every phase; by default env.episode_length_s=8 on Lift, too short for "
         "clumsy policies to try again and again",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+
+    import torch
+    import yaml
+
+    from flow_rl.utils.checkpoint import load_checkpoint, revision
 
     scale = SMOKE if args.smoke else FULL
     folder = args.output.resolve()
@@ -188,24 +193,18 @@ def main() -> None:
         numbers = ["--num_envs", str(scale.num_envs), "--num_episodes", str(scale.episodes)]
         film = ["--video", str(folder / f"{name}.mp4"), "--video_envs", str(scale.film_envs)]
         output = ["--output", str(folder / f"{name}.json"), "--overwrite"]
-        script = str(SCRIPTS / "evaluate.py")
         # A seed of its own: neither the demonstrations nor the training saw these episodes.
         seed = ["--seed", str(args.seed + 10_000)]
-        demo.run(
-            title,
-            [script, "--task", args.task, *seed, "--checkpoint", str(checkpoint), *numbers, *film, *output, *where],
-        )
+        words = [*FLOW_RL, "evaluate", "--task", args.task, *seed, "--checkpoint", str(checkpoint)]
+        demo.run(title, [*words, *numbers, *film, *output, *where])
         return json.loads((folder / f"{name}.json").read_text())
 
     numbers = ["--num_envs", str(scale.num_envs), "--num_demos", str(scale.num_demos), "--quality", str(scale.quality)]
-    demo.run(
-        "collect", [str(SCRIPTS / "collect_demos.py"), *common, *numbers, "--output", str(demos), "--overwrite", *where]
-    )
+    demo.run("collect", [*FLOW_RL, "collect", *common, *numbers, "--output", str(demos), "--overwrite", *where])
     demo.run(
         "pretrain",
         [
-            str(SCRIPTS / "pretrain.py"),
-            *common,
+            *[*FLOW_RL, "pretrain", *common],
             *["--demos", str(demos), "--output", str(pretrained), "--overwrite"],
             f"agent.num_steps={scale.pretrain_steps}",
         ],
@@ -214,7 +213,7 @@ def main() -> None:
     demo.run(
         "fine-tune",
         [
-            *["-m", "isaaclab", "train", "--rl_library", "rsl_rl", *common],
+            *[*FLOW_RL, "train", "--rl_library", "rsl_rl", *common],
             *["--agent", f"{args.learner}_cfg_entry_point", "--checkpoint", str(pretrained)],
             *["--num_envs", str(scale.num_envs)],
             *(["--max_iterations", str(scale.iterations)] if scale.iterations else []),
@@ -255,7 +254,3 @@ def main() -> None:
         low, high = result["ci95"]
         print(f"[flow_rl] {name}: {result['success']:.1%} of {result['episodes']} episodes [{low:.1%}, {high:.1%}]")
     print(f"[flow_rl] open {report}")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,10 +7,12 @@ Exported packages run as on a robot. Each value of --delay, --sensor_noise and -
 the table that is printed for them.
 """
 
+import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 from flow_rl.utils.check import InputError, require
 
 
@@ -32,10 +34,10 @@ CONDITIONS = {
 """What a robot's policy has to put up with; see :class:`flow_rl.utils.packaged.Conditions`."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, run the episodes, write the numbers, then the film."""
-    parser = launch.Parser(__doc__)
-    launch.add_policy_options(parser)
+    parser = options.Parser(__doc__)
+    options.add_policy_options(parser)
     parser.add_argument("--num_episodes", type=int, default=256, help="episodes, rounded up to a multiple of num_envs")
     for name, (kind, description) in CONDITIONS.items():
         parser.add_argument(f"--{name}", type=kind, default=[], metavar="A,B,...", help=f"package: {description}")
@@ -43,14 +45,18 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="film to write, .mp4")
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
-    args, overrides = parser.parse()
-    env_overrides = launch.split_overrides(args, overrides)
-    with launch.one_line_errors():
+    args, overrides = parser.parse(argv)
+
+    from flow_rl.cli import launch
+    from flow_rl.utils.evaluation import evaluate, record_film
+
+    env_overrides = options.split_overrides(args, overrides)
+    with options.one_line_errors():
         for option in ("num_episodes", "video_envs"):
             if getattr(args, option) < 1:
                 raise InputError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
-        launch.refuse_overwrite("--output", args.output, args.overwrite)
-        launch.refuse_overwrite("--video", args.video, args.overwrite)
+        options.refuse_overwrite("--output", args.output, args.overwrite)
+        options.refuse_overwrite("--video", args.video, args.overwrite)
         source, horizon = launch.load_policy(args)
         conditions = list_conditions(args)
         num_envs = min(args.num_envs, args.num_episodes)
@@ -61,8 +67,6 @@ def main() -> None:
             film_overrides = [word for word in env_overrides if not word.startswith("env.actions.chunk.horizon=")]
             film_cfg = launch.env_config(args, film_overrides, horizon=1, num_envs=args.video_envs)
             film_group = launch.add_film(film_cfg)
-
-    from flow_rl.utils.evaluation import evaluate, record_film
 
     results = {}
     with launch.launch_env(args, env_cfg) as env:
@@ -80,7 +84,7 @@ def main() -> None:
         "policy": args.policy or (source.contract if args.package else source["flow_rl"])["stage"],
         "checkpoint": args.checkpoint and str(args.checkpoint),
         "package": args.package and str(args.package),
-        "sampling": launch.SAMPLING[args.sampling] if args.checkpoint else None,
+        "sampling": options.SAMPLING[args.sampling] if args.checkpoint else None,
         "seed": args.seed,
         "num_envs": num_envs,
         "overrides": overrides,
@@ -97,7 +101,7 @@ def main() -> None:
         print(f"[flow_rl] film in {args.video}")
 
 
-def list_conditions(args) -> list:
+def list_conditions(args: argparse.Namespace) -> list:
     """Return what to measure: first nothing in the way, then each condition by itself."""
     from flow_rl.utils.packaged import Conditions
 
@@ -115,7 +119,3 @@ def print_table(results: dict[str, dict]) -> None:
     for name, row in results.items():
         low, high = row["ci95"]
         print(f"| {name} | {row['success']:.1%} | [{low:.1%}, {high:.1%}] | {row['episodes']} |")
-
-
-if __name__ == "__main__":
-    main()

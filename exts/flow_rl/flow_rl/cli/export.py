@@ -3,9 +3,10 @@
 
 """Export a policy as a package that runs on a robot with numpy and onnxruntime; see flow_rl.deploy."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 
 NUM_STEPS = 8
 """Decisions of each environment from which test vectors are made."""
@@ -14,9 +15,9 @@ NUM_COMPARED = 10_000
 """Most observations of demonstrations on which package and checkpoint are compared."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, look at the task, write the package."""
-    parser = launch.Parser(__doc__)
+    parser = options.Parser(__doc__, num_envs=4)
     parser.add_argument("--checkpoint", type=Path, required=True, help="pretrained or fine-tuned policy")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
     parser.add_argument(
@@ -24,16 +25,16 @@ def main() -> None:
     )
     parser.add_argument("--demos", type=Path, help="HDF5 file: compare package and checkpoint on its observations")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
-    parser.default_num_envs = 4
-    args, overrides = parser.parse()
+    args, overrides = parser.parse(argv)
 
+    from flow_rl.cli import launch
     from flow_rl.deploy.export import check_trained
     from flow_rl.storage.demos import load_demos
     from flow_rl.utils.check import require
     from flow_rl.utils.checkpoint import load_checkpoint
 
-    with launch.one_line_errors():
-        launch.refuse_overwrite("--output", args.output, args.overwrite)
+    with options.one_line_errors():
+        options.refuse_overwrite("--output", args.output, args.overwrite)
         refuse_foreign_folder(args.output)
         bounded = args.max_change is None or args.max_change > 0
         require(bounded, "--max_change", args.max_change, "> 0", "leave it out for no bound.")
@@ -53,7 +54,7 @@ def main() -> None:
     from flow_rl.models import FlowPolicy
     from flow_rl_tasks.core.contract import describe_task
 
-    with launch.launch_env(args, env_cfg) as env, launch.one_line_errors():
+    with launch.launch_env(args, env_cfg) as env, options.one_line_errors():
         samples = record(env, args, checkpoint)
         contract = describe_task(env, list(facts["obs_groups"]), list(facts.get("image_shapes", {})))
     contract["actions"]["max_change"] = args.max_change and [args.max_change] * facts["action_dim"]
@@ -102,7 +103,3 @@ def record(env, args, checkpoint: dict) -> dict:
             )
             obs, *_ = env.step(policy.act(obs))
     return {name: torch.cat([each[name] for each in seen]) for name in seen[0]}
-
-
-if __name__ == "__main__":
-    main()

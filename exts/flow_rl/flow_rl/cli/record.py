@@ -5,29 +5,33 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from ctypes.util import find_library
 from pathlib import Path
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 from flow_rl.utils.check import require, require_choice
 
 FILES = {"mp4": "episode.mp4", "page": "episode.html", "rrd": "episode.rrd"}
 """Names of the recordings of each format."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, play the episode, and put the complete recordings into the output folder."""
-    parser = launch.Parser(__doc__)
-    launch.add_watch_options(parser)
+    parser = options.Parser(__doc__, num_envs=1)
+    options.add_watch_options(parser)
     parser.add_argument("--output", type=Path, default=Path("outputs/record"), help="folder for the recordings")
     parser.add_argument("--formats", default=",".join(FILES), help="what to write: a comma-separated list")
     parser.add_argument("--overwrite", action="store_true", help="replace existing recordings")
-    args, overrides = parser.parse()
+    args, overrides = parser.parse(argv)
+
+    from flow_rl.cli import launch
+
     formats = args.formats.split(",")
-    with launch.one_line_errors():
+    with options.one_line_errors():
         for name in formats:
             require_choice("--formats", name, FILES)
-            launch.refuse_overwrite("--output", args.output / FILES[name], args.overwrite)
+            options.refuse_overwrite("--output", args.output / FILES[name], args.overwrite)
         require(
             "mp4" not in formats or find_library("EGL") is not None,
             "--formats",
@@ -53,7 +57,3 @@ def main() -> None:
             os.replace(path, args.output / path.name)
             print(f"[flow_rl] {args.output / path.name}")
     print(f"[flow_rl] success in {int(solved.sum())} of {len(solved)} episodes")
-
-
-if __name__ == "__main__":
-    main()

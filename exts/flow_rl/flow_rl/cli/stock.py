@@ -3,7 +3,7 @@
 
 """Isaac Lab's own commands, such as train, play and leapp, whose refusals of input are one line.
 
-``python -m flow_rl.cli.stock train ...`` does what ``python -m isaaclab train ...`` does.
+``flow-rl train ...`` does what ``isaaclab train ...`` does.
 """
 
 from __future__ import annotations
@@ -82,7 +82,3 @@ def _inside(launch, refusals):
             yield physics
 
     return launch_simulation
-
-
-if __name__ == "__main__":
-    main()

@@ -6,19 +6,22 @@
 import contextlib
 import socket
 import time
+from collections.abc import Callable, Sequence
 
-from flow_rl.cli import launch
+from flow_rl.cli import options
 from flow_rl.utils.check import require
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, open the viewer, and play until interrupted."""
-    parser = launch.Parser(__doc__)
-    launch.add_watch_options(parser)
+    parser = options.Parser(__doc__, num_envs=1)
+    options.add_watch_options(parser)
     parser.add_argument("--port", type=int, default=8080, help="port of the viewer")
-    args, overrides = parser.parse()
+    args, overrides = parser.parse(argv)
 
-    with launch.one_line_errors():
+    from flow_rl.cli import launch
+
+    with options.one_line_errors():
         with socket.socket() as probe:
             taken = probe.connect_ex(("127.0.0.1", args.port)) == 0
         require(not taken, "--port", args.port, "a port that nobody uses", "pass another, such as --port 8081.")
@@ -36,17 +39,13 @@ def main() -> None:
             play(env, policy, seed=args.seed, once=False)
 
 
-def pace(dt: float):
+def pace(dt: float) -> Callable[[object], None]:
     """Return a callback that waits until ``dt`` [s] have passed since the last call."""
     last = time.perf_counter()
 
-    def wait(_) -> None:
+    def wait(_: object) -> None:
         nonlocal last
         time.sleep(max(0.0, last + dt - time.perf_counter()))
         last = time.perf_counter()
 
     return wait
-
-
-if __name__ == "__main__":
-    main()
