@@ -13,7 +13,8 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+
+from flow_rl.cli.options import has_gpu
 
 COMMANDS = {
     "collect": "write demonstrations of a task's scripted expert",
@@ -67,11 +68,6 @@ def usage() -> str:
     """Return what ``flow-rl --help`` prints."""
     listed = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
     return f"usage: flow-rl COMMAND [arguments]\n\n{listed}\n\nflow-rl COMMAND --help lists the arguments of a command."
-
-
-def has_gpu() -> bool:
-    """Whether this machine has a GPU that CUDA can see; the second is the driver's device within WSL."""
-    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 if __name__ == "__main__":

@@ -147,6 +147,11 @@ def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:
         )
 
 
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that CUDA can see; the second is the driver's device within WSL."""
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg"))
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn refusals of input into one line on stderr and exit code 2; bugs keep their tracebacks.

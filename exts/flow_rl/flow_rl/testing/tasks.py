@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -45,6 +46,13 @@ def _check_settings(env: Any) -> None:
     kwargs = gym.spec(env.spec.id).kwargs
     groups = set(env.observation_manager.group_obs_dim)
     horizon = env.cfg.actions.chunk.horizon
+    sizes = {
+        "obs_dim": math.prod(env.observation_manager.group_obs_dim["policy"]),
+        "action_dim": env.action_manager.total_action_dim // horizon,
+    }
+    for name, size in sizes.items():
+        said = kwargs.get("summary", {}).get(name)
+        assert said in (None, size), f"the registration says {name}={said}, the task's is {size}"
     for name in entry_points():
         target = kwargs[f"{name}_cfg_entry_point"]
         cfg = resolve((target if callable(target) else load(target))())
