@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.cli import launch, options
+from flow_rl.cli import launch, options, pretrain
 from flow_rl.models import FlowPolicy
 from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
@@ -87,6 +87,16 @@ def test_pretrain_refuses(script, demos, words, message):
     code, line = script("pretrain", "--demos", demos, "--output", "new.pt", *words)
     assert code == 2
     assert re.search(message, line), line
+
+
+def test_pretrain_refuses_a_policy_that_is_no_longer_finite(demos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--demos", str(demos), "--device", "cpu", "--output", "new.pt"]
+    with pytest.raises(SystemExit) as exit_:
+        pretrain.main([*TASK, *words, "agent.num_steps=3", "agent.learning_rate=1e38", "agent.actor.hidden_dims=[8]"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert exit_.value.code == 2 and line.startswith("[flow_rl] error: ") and "finite" in line
+    assert not (tmp_path / "new.pt").exists()
 
 
 def test_pretrain_refuses_to_overwrite_and_other_tasks(script, demos, tmp_path):

@@ -147,7 +147,7 @@ def test_training_without_a_policy_names_the_remedy(tmp_path):
         module="flow_rl.cli.main",
     )
     assert run.returncode == 2 and "Traceback" not in run.stdout + run.stderr
-    assert "scripts/pretrain.py --task FlowRL-Lift-Franka" in run.stdout + run.stderr
+    assert "flow-rl pretrain --task FlowRL-Lift-Franka" in run.stdout + run.stderr
     assert "from_scratch=true" in run.stdout + run.stderr
     assert not list(tmp_path.rglob("model_*.pt"))
 

@@ -19,6 +19,6 @@ for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
         expert=f"{__name__}.expert:{_name}Expert",
         settings=(KITCHEN, highest_return(4.0)),
         obs_dim=35,
-        vision_obs_dim=22,
+        vision_obs_dim=9,
         action_dim=9,
     )

@@ -49,7 +49,7 @@ def find_task(task: str) -> gym.envs.registration.EnvSpec:
         close = difflib.get_close_matches(name, gym.registry, n=1)
         raise InputError(
             f"--task {task!r} is not registered.{f' Did you mean {close[0]}?' if close else ''} "
-            f"Valid: {', '.join(ours)}, and what './flow_rl.sh list_envs' lists."
+            f"Valid: {', '.join(ours)}, and what 'isaaclab list_envs' lists."
         )
     return gym.spec(name)
 

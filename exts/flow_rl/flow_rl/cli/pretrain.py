@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if origin not in (None, args.task):
             raise InputError(
                 f"--demos {args.demos} are of task {origin!r}, not of --task {args.task!r}. Collect demonstrations of "
-                "this task with scripts/collect_demos.py."
+                "this task with flow-rl collect."
             )
         build_policy(cfg, demos)  # checks the policy's settings
         size = f"{demos.num_demos} episodes, {len(demos.obs)} samples, O={demos.obs_dim}, A={demos.action_dim}"

@@ -48,7 +48,7 @@ def one_line_refusals(words: Sequence[str]) -> Iterator[None]:
         checkpoint = parser.parse_known_args(words)[0].checkpoint
         _refuse(
             f"--checkpoint {checkpoint} is refused, nothing in it was executed: it holds more than tensors and plain "
-            "values. Valid: files written by scripts/pretrain.py or by training. Make it again."
+            "values. Valid: files written by flow-rl pretrain or by training. Make it again."
         )
 
 

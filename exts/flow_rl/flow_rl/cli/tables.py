@@ -12,5 +12,5 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in columns as wide as what stands in them."""
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    padded = (map(str.ljust, line, widths) for line in lines)
+    print("\n".join("  ".join(line).rstrip() for line in padded))
