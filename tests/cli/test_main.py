@@ -166,7 +166,7 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch, tmp_pa
     def version(name: str) -> str:
         if name == "newton":
             raise importlib.metadata.PackageNotFoundError(name)
-        return "0.0" if name == "torch" else real(name)
+        return real(name)
 
     real = importlib.metadata.version
     (tmp_path / "file").touch()
@@ -177,7 +177,7 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch, tmp_pa
     assert exit_.value.code == 1
     lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["newton"].startswith("MISSING") and "Remedy: install flow-rl again" in lines["newton"]
-    assert lines["torch"].startswith("note") and "torch==" in lines["torch"], "another version may do"
+    assert lines["torch"].startswith("ok")
     assert lines["robot"].startswith("MISSING") and "set FLOW_RL_CACHE to a folder" in lines["robot"]
 
 

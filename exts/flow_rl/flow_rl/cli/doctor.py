@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from ctypes.util import find_library
@@ -64,25 +63,11 @@ def check() -> Iterator[Finding]:
 
 
 def check_package(name: str) -> Finding:
-    """Whether a package is installed, in the version that flow-rl asks for."""
+    """Whether a package is installed, and in which version."""
     try:
-        version = importlib.metadata.version(name)
+        return Finding(name, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, "is not installed", REINSTALL)
-    wanted = pinned().get(name, version)
-    if version != wanted:
-        return Finding(name, version, f"flow-rl is tested with {name}=={wanted}.", essential=False)
-    return Finding(name, version)
-
-
-def pinned() -> dict[str, str]:
-    """Return the exact versions that flow-rl asks for, by package."""
-    try:
-        requirements = importlib.metadata.requires("flow-rl") or []
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    found = (re.match(r"([\w.-]+)(?:\[[^]]*\])?==([^\s;]+)", text) for text in requirements)
-    return {match[1]: match[2] for match in found if match}
 
 
 def check_gpu() -> Finding:
