@@ -2,12 +2,15 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-# Sets flow_rl up when needed and runs its commands; `./flow_rl.sh --help` lists them.
+# Sets flow_rl up when needed and runs the commands of `flow-rl` and of Isaac Lab; `./flow_rl.sh --help` lists them.
 
 set -euo pipefail
 
 UV_VERSION=0.13.8
 MIN_DISK_GB=${FLOW_RL_MIN_DISK_GB:-10}
+
+# The commands of flow-rl, here so that help needs no environment.
+COMMANDS="collect pretrain train evaluate compare play watch record export leapp demo bandit tasks learners doctor"
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 tool=$root/.tool
@@ -21,11 +24,11 @@ Usage: ./flow_rl.sh COMMAND [arguments]
 
   setup           build the environment (every other command does so when it is missing)
   demo [...]      collect, pretrain, fine-tune, evaluate and report, from nothing (--smoke: a short run)
-  watch [...]     show a policy in the browser (--task T --checkpoint C)
-  record [...]    write an episode as a film, a web page and a Rerun recording (--task T --checkpoint C)
   test [...]      run the whole test suite, or with --fast what starts no simulator (arguments go to pytest)
   -p FILE [...]   run a script with the environment's Python
-  ANYTHING ELSE   is a command of Isaac Lab: train, play, zero_agent, random_agent, list_envs, ...
+  COMMAND [...]   is one of flow-rl's, which answer --help:
+                  $COMMANDS
+  ANYTHING ELSE   is a command of Isaac Lab: zero_agent, random_agent, list_envs, ...
 EOF
 }
 
@@ -119,7 +122,6 @@ unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD
 
 case $1 in
     setup) ;;
-    demo | watch | record) exec "$python" "$root/scripts/$1.py" "${@:2}" ;;
     test)
         cd "$root"
         shift
@@ -128,10 +130,9 @@ case $1 in
         exec "$python" -m pytest -n "${FLOW_RL_TEST_WORKERS:-2}" --dist loadfile "$@"
         ;;
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
-    train | play | leapp)
-        # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
-        has_gpu || [[ " $*" == *" --device"* ]] || set -- "$@" --device cpu
-        exec "$python" -m flow_rl.cli.stock "$@"
+    *)
+        module=isaaclab
+        [[ " $COMMANDS " != *" $1 "* ]] || module=flow_rl.cli.main
+        exec "$python" -m "$module" "$@"
         ;;
-    *) exec "$python" -m isaaclab "$@" ;;
 esac

@@ -12,20 +12,20 @@ import time
 
 import torch
 
-from flow_rl.cli import launch
+from flow_rl.cli import launch, options
 from flow_rl.cli.overrides import given
 from flow_rl.utils.check import InputError
 
 
 def main() -> None:
     """Check the input, step the environments, report."""
-    parser = launch.Parser(__doc__)
+    parser = options.Parser(__doc__)
     parser.add_argument("--horizon", type=int, help="actions per environment step, by default 4")
     parser.add_argument("--control_steps", type=int, default=320, help="control steps per environment to measure")
     parser.add_argument("--policy", choices=("random", "expert"), default="random", help="who acts")
     args, overrides = parser.parse()
     args.horizon = args.horizon or given(overrides, "env.actions.chunk.horizon") or 4
-    with launch.one_line_errors():
+    with options.one_line_errors():
         if args.policy == "expert" and args.horizon != 1:
             raise InputError(f"--horizon {args.horizon} does not go with --policy expert. Valid: 1.")
         env_cfg = launch.env_config(args, overrides, horizon=args.horizon)

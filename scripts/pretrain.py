@@ -1,51 +1,12 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Pretrain a flow policy on demonstrations by flow matching. No simulator is started."""
+"""Pretrain a flow policy on demonstrations.
 
-import datetime
-from pathlib import Path
+The same as ``flow-rl pretrain``.
+"""
 
-from flow_rl.cli import launch
-from flow_rl.utils.check import InputError
-
-
-def main() -> None:
-    """Check the input, learn, write the checkpoint."""
-    parser = launch.Parser(__doc__, simulator=False)
-    parser.add_argument("--demos", type=Path, required=True, help="HDF5 file in the robomimic / Isaac Lab Mimic layout")
-    parser.add_argument("--obs_keys", nargs="+", help="datasets below obs to learn from; by default the task's")
-    parser.add_argument("--output", type=Path, help="checkpoint to write; in the folder of the logs by default")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
-    parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
-    args, overrides = parser.parse()
-
-    with launch.one_line_errors():
-        cfg = launch.agent_config(args.task, "pretrain", "flow_rl.configs.pretrain:PretrainCfg", overrides)
-        cfg.seed, cfg.device, cfg.logger = args.seed, args.device, args.logger or cfg.logger
-        stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        run = f"{stamp}_{cfg.run_name}" if cfg.run_name else stamp
-        log_dir = Path("logs", "rsl_rl", cfg.experiment_name, run).resolve()
-        output = args.output or log_dir / "pretrained.pt"
-        launch.refuse_overwrite("--output", output, args.overwrite)
-
-        from flow_rl.pretrain.trainer import build_policy, check_settings, pretrain
-        from flow_rl.storage.demos import load_demos
-
-        check_settings(cfg)
-        demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys)
-        origin = demos.env_args.get("task")
-        if origin not in (None, args.task):
-            raise InputError(
-                f"--demos {args.demos} are of task {origin!r}, not of --task {args.task!r}. Collect demonstrations of "
-                "this task with scripts/collect_demos.py."
-            )
-        build_policy(cfg, demos)  # checks the policy's settings
-
-    print(f"[flow_rl] {demos.num_demos} episodes, {len(demos.obs)} samples, O={demos.obs_dim}, A={demos.action_dim}")
-    metrics = pretrain(cfg, demos, output=output, task=args.task, log_dir=log_dir)
-    print(f"[flow_rl] {output} " + " ".join(f"{name}={value:.4f}" for name, value in metrics.items()))
-
+from flow_rl.cli.pretrain import main
 
 if __name__ == "__main__":
     main()

@@ -1,52 +1,12 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Watch a policy in the browser: the scene, where its chunks lead, and what else it might have done."""
+"""Watch a policy in the browser.
 
-import contextlib
-import socket
-import time
+The same as ``flow-rl watch``.
+"""
 
-from flow_rl.cli import launch
-from flow_rl.utils.check import require
-
-
-def main() -> None:
-    """Check the input, open the viewer, and play until interrupted."""
-    parser = launch.Parser(__doc__)
-    launch.add_watch_options(parser)
-    parser.add_argument("--port", type=int, default=8080, help="port of the viewer")
-    args, overrides = parser.parse()
-
-    with launch.one_line_errors():
-        with socket.socket() as probe:
-            taken = probe.connect_ex(("127.0.0.1", args.port)) == 0
-        require(not taken, "--port", args.port, "a port that nobody uses", "pass another, such as --port 8081.")
-        env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)
-
-    from flow_rl.utils.evaluation import play
-    from flow_rl_tasks.core.recorders import BrowserVisualizerCfg
-
-    env_cfg.sim.visualizer_cfgs = [BrowserVisualizerCfg(port=args.port)]
-    with launch.launch_env(args, env_cfg) as env:
-        policy = launch.make_policy(args, env, checkpoint, horizon)
-        env.chunk_view.follow(policy, args.particles)
-        env.sim.add_render_callback("real_time", pace(env.physics_dt))
-        with contextlib.suppress(KeyboardInterrupt):
-            play(env, policy, seed=args.seed, once=False)
-
-
-def pace(dt: float):
-    """Return a callback that waits until ``dt`` [s] have passed since the last call."""
-    last = time.perf_counter()
-
-    def wait(_) -> None:
-        nonlocal last
-        time.sleep(max(0.0, last + dt - time.perf_counter()))
-        last = time.perf_counter()
-
-    return wait
-
+from flow_rl.cli.watch import main
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.metadata
 import itertools
 import re
@@ -140,6 +141,19 @@ def test_dependencies_are_what_is_imported(project, sources):
     asked_for = {normalise(Requirement(text).name) for text in requirements(project)}
     assert used - asked_for - {"omegaconf"} == set()  # Hydra's language of settings comes with it
     assert asked_for - used - quoted - THROUGH_ISAAC_LAB == set()
+
+
+def test_a_wheel_holds_every_file(project, tracked):
+    """Whatever is not a module of a package is left out, and nobody notices in a checkout."""
+    for where in project["tool"]["setuptools"]["packages"]["find"]["where"]:
+        files = [path for path in tracked if path.is_relative_to(ROOT / where)]
+        assert files
+        assert [path for path in files if path.suffix != ".py" or not (path.parent / "__init__.py").exists()] == []
+
+
+def test_the_command_exists(project):
+    module, _, name = project["project"]["scripts"]["flow-rl"].partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_isaac_lab_finds_the_tasks():

@@ -4,8 +4,8 @@
 """Build the USD file of the Franka Panda from the URDF in the pip package ``example-robot-data``.
 
 ``python -m flow_rl_assets.build`` builds it now; otherwise the first spawn does. The file lies in a cache folder
-outside the repository (``FLOW_RL_CACHE``, default ``~/.cache/flow_rl``), under a name that depends on this source file
-and on the versions of the packages it is made from, so that a stale file is never used.
+outside the package (``FLOW_RL_CACHE``, by default ``flow_rl`` in ``XDG_CACHE_HOME`` or ``~/.cache``), under a name that
+depends on this source file and on the versions of the packages it is made from, so that a stale file is never used.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _SOURCES = ("example-robot-data", "urdf-usd-converter", "usd-exchange")
 
 def cache_dir() -> Path:
     """Folder for everything flow_rl builds on this machine."""
-    return Path(os.environ.get("FLOW_RL_CACHE") or Path.home() / ".cache" / "flow_rl")
+    if folder := os.environ.get("FLOW_RL_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flow_rl"
 
 
 def panda_usd_path() -> Path:

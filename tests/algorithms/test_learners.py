@@ -105,7 +105,7 @@ def test_export(learner, make_runner, tmp_path):
 @every_learner
 def test_a_pretrained_policy_is_required(learner, make_runner):
     """Learning from a random policy must be asked for; the message names the command that makes a policy."""
-    with pytest.raises(ValueError, match=r"scripts/pretrain.py --task PointMass.*agent.algorithm.from_scratch=true"):
+    with pytest.raises(ValueError, match=r"flow-rl pretrain --task PointMass.*agent.algorithm.from_scratch=true"):
         make_runner(learner, from_scratch=False).learn(1)
 
 

@@ -242,5 +242,5 @@ def test_checkpoints_that_do_not_fit(changes, message, make_runner):
 
 def test_foreign_checkpoint(make_runner):
     """Another library's checkpoint is recognised."""
-    with pytest.raises(ValueError, match="holds no flow policy.*scripts/pretrain.py"):
+    with pytest.raises(ValueError, match="holds no flow policy.*flow-rl pretrain"):
         make_runner().alg.load({"actor_state_dict": {}, "iter": 3})

@@ -10,7 +10,7 @@ import pytest
 
 from isaaclab_tasks.utils import resolve_task_config
 
-from flow_rl.cli import launch, stock
+from flow_rl.cli import launch, options, stock
 from flow_rl.cli.overrides import check_override, check_overrides
 from flow_rl.utils.check import InputError
 
@@ -19,7 +19,7 @@ TRAIN = ["train", "--task", TASK, "--num_envs", "4"]
 
 
 def settings(*words: str):
-    args, overrides = launch.Parser("test").parse(["--task", TASK, "--device", "cpu", *words])
+    args, overrides = options.Parser("test").parse(["--task", TASK, "--device", "cpu", *words])
     return launch.env_config(args, overrides, horizon=None), args
 
 
@@ -35,7 +35,7 @@ def test_overrides_act_unless_an_option_says_otherwise():
 
 
 def test_chunk_length_of_a_checkpoint_is_not_overridden():
-    args, overrides = launch.Parser("test").parse(["--task", TASK, "--device", "cpu", "env.actions.chunk.horizon=2"])
+    args, overrides = options.Parser("test").parse(["--task", TASK, "--device", "cpu", "env.actions.chunk.horizon=2"])
     with pytest.raises(InputError, match=r"env\.actions\.chunk\.horizon = 2 .*Valid: 4"):
         launch.env_config(args, overrides, horizon=4)
 
@@ -43,7 +43,7 @@ def test_chunk_length_of_a_checkpoint_is_not_overridden():
 def test_pretraining_takes_its_seed_from_either():
     words = ["--task", TASK, "--device", "cpu", "agent.seed=7"]
     for more, seed in (([], 7), (["--seed", "1"], 1)):
-        assert launch.Parser("test", simulator=False).parse([*words, *more])[0].seed == seed
+        assert options.Parser("test", num_envs=None).parse([*words, *more])[0].seed == seed
 
 
 @pytest.mark.parametrize("command", ["train", "play"])

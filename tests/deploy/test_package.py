@@ -122,7 +122,7 @@ def test_a_missing_file_is_named(package, tmp_path):
     (folder / "policy.pt").unlink()
     with pytest.raises(FileNotFoundError, match="lacks policy.pt"):
         PolicyPackage(folder)
-    with pytest.raises(FileNotFoundError, match=r"has no policy.yaml.*scripts/export.py"):
+    with pytest.raises(FileNotFoundError, match=r"has no policy.yaml.*flow-rl export"):
         PolicyPackage(tmp_path)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.cli import launch
+from flow_rl.cli import launch, options, pretrain
 from flow_rl.models import FlowPolicy
 from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
@@ -89,6 +89,16 @@ def test_pretrain_refuses(script, demos, words, message):
     assert re.search(message, line), line
 
 
+def test_pretrain_refuses_a_policy_that_is_no_longer_finite(demos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--demos", str(demos), "--device", "cpu", "--output", "new.pt"]
+    with pytest.raises(SystemExit) as exit_:
+        pretrain.main([*TASK, *words, "agent.num_steps=3", "agent.learning_rate=1e38", "agent.actor.hidden_dims=[8]"])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert exit_.value.code == 2 and line.startswith("[flow_rl] error: ") and "finite" in line
+    assert not (tmp_path / "new.pt").exists()
+
+
 def test_pretrain_refuses_to_overwrite_and_other_tasks(script, demos, tmp_path):
     (tmp_path / "old.pt").write_bytes(b"precious")
     code, line = script("pretrain", *TASK, "--demos", demos, "--output", "old.pt")
@@ -158,7 +168,7 @@ def test_watching_refuses(script, tmp_path, name, words, message):
 @pytest.mark.parametrize("bug", [KeyError("obs_scaling"), AttributeError("no attribute"), ValueError("of torch")])
 def test_bugs_keep_their_traceback(bug):
     """One line is for what the user can mend."""
-    with pytest.raises(type(bug)), launch.one_line_errors():
+    with pytest.raises(type(bug)), options.one_line_errors():
         raise bug
 
 

@@ -3,23 +3,12 @@
 
 """The demo's bookkeeping: finished phases are kept, failures stop it, other settings are refused."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "demo.py"
-
-
-@pytest.fixture(scope="module")
-def demo():
-    spec = importlib.util.spec_from_file_location("demo", SCRIPT)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+from flow_rl.cli import demo
 
 
 def append(path: Path, letter: str) -> list[str]:
@@ -27,7 +16,7 @@ def append(path: Path, letter: str) -> list[str]:
     return ["-c", f"open({str(path)!r}, 'a').write({letter!r})"]
 
 
-def test_rerun_continues_behind_the_finished_phases(demo, tmp_path):
+def test_rerun_continues_behind_the_finished_phases(tmp_path):
     trace = tmp_path / "trace"
     first = demo.Demo(tmp_path, {"seed": 1})
     first.run("a", append(trace, "a"))
@@ -40,7 +29,7 @@ def test_rerun_continues_behind_the_finished_phases(demo, tmp_path):
     assert list(json.loads((tmp_path / "phases.json").read_text())["phases"]) == ["a", "b"]
 
 
-def test_interrupt_is_not_a_finished_phase(demo, tmp_path, monkeypatch):
+def test_interrupt_is_not_a_finished_phase(tmp_path, monkeypatch):
     def interrupted(line):
         raise KeyboardInterrupt
 
@@ -50,13 +39,13 @@ def test_interrupt_is_not_a_finished_phase(demo, tmp_path, monkeypatch):
     assert demo.Demo(tmp_path, {}).phases == {}
 
 
-def test_failure_of_a_followed_phase_shows_the_end_of_its_log(demo, tmp_path, capsys):
+def test_failure_of_a_followed_phase_shows_the_end_of_its_log(tmp_path, capsys):
     with pytest.raises(SystemExit, match="a.log"):
         demo.Demo(tmp_path, {}).run("a", ["-c", "raise ValueError('the reason')"], follow=lambda line: None)
     assert "ValueError: the reason" in capsys.readouterr().err
 
 
-def test_other_settings_are_refused_and_nothing_is_touched(demo, tmp_path):
+def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
     demo.Demo(tmp_path, {"seed": 1})
     before = (tmp_path / "phases.json").read_bytes()
     with pytest.raises(SystemExit, match=r"--output .* other settings \(seed=1\).*Choose another --output"):
@@ -64,7 +53,7 @@ def test_other_settings_are_refused_and_nothing_is_touched(demo, tmp_path):
     assert (tmp_path / "phases.json").read_bytes() == before
 
 
-def test_training_bar_reads_the_stock_runner(demo):
+def test_training_bar_reads_the_stock_runner():
     bar = demo.TrainingBar()
     for line in ("   Learning iteration 0/3   ", "  Metrics/success_rate: 0.5000", "   Learning iteration 1/3   "):
         bar(line)

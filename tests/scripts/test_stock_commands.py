@@ -144,10 +144,10 @@ def test_training_without_a_policy_names_the_remedy(tmp_path):
             "1",
             "physics=newton_mjwarp",
         ],
-        module="flow_rl.cli.stock",
+        module="flow_rl.cli.main",
     )
     assert run.returncode == 2 and "Traceback" not in run.stdout + run.stderr
-    assert "scripts/pretrain.py --task FlowRL-Lift-Franka" in run.stdout + run.stderr
+    assert "flow-rl pretrain --task FlowRL-Lift-Franka" in run.stdout + run.stderr
     assert "from_scratch=true" in run.stdout + run.stderr
     assert not list(tmp_path.rglob("model_*.pt"))
 
@@ -180,7 +180,7 @@ def test_checkpoint_that_would_execute_code_is_refused(command, checkpoint, tmp_
     words += ["--num_envs", "2", "physics=newton_mjwarp", SMALL[0]]
     # a user's own settings are no way around it
     loose = {"TORCH_FORCE_WEIGHTS_ONLY_LOAD": "0", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
-    run = isaaclab(tmp_path, command, "--rl_library", "rsl_rl", *TASK, *words, module="flow_rl.cli.stock", **loose)
+    run = isaaclab(tmp_path, command, "--rl_library", "rsl_rl", *TASK, *words, module="flow_rl.cli.main", **loose)
     assert run.returncode == 2, run.stderr[-2000:]
     assert "Traceback" not in run.stdout + run.stderr
     assert run.stderr.splitlines()[-1].startswith(f"[flow_rl] error: {words[0]} {words[1]} is refused")

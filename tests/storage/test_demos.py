@@ -225,7 +225,7 @@ def test_damaged_file_is_one_clear_error_and_stays_as_it_is(demo_file, kind, wor
 
 
 def test_missing_file_and_wrong_task_width(demo_file):
-    with pytest.raises(DemoError, match="is not a file.*collect_demos"):
+    with pytest.raises(DemoError, match="is not a file.*flow-rl collect"):
         load_demos(demo_file.with_name("none.hdf5"))
     with pytest.raises(DemoError, match="obs_dim=5, valid is 19"):
         load_demos(demo_file, obs_dim=19)

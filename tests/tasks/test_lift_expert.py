@@ -86,10 +86,10 @@ def test_the_expert_solves_the_task_on_physx():
     script = f"""
     import json, torch
     torch.set_num_threads(1)
-    from flow_rl.cli import launch
+    from flow_rl.cli import launch, options
     from flow_rl_tasks.tabletop.lift.expert import LiftExpert
     from tests.tasks.episodes import first_episodes
-    args, overrides = launch.Parser("test").parse(
+    args, overrides = options.Parser("test").parse(
         ["--task", "{TASK}", "--device", "cpu", "--num_envs", "32", "physics=ovphysx"])
     with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():
         success = first_episodes(env, LiftExpert(env)).float().mean().item()

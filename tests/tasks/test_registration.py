@@ -28,6 +28,17 @@ def test_every_learner_is_an_agent_of_the_task():
     assert kwargs["rsl_rl_cfg_entry_point"] is kwargs["score_flow_cfg_entry_point"]
 
 
+def test_the_summary_says_what_pretraining_sets():
+    importlib.import_module("flow_rl_tasks")
+    tasks = [spec.kwargs for spec in gym.registry.values() if "summary" in (spec.kwargs or {})]
+    assert len(tasks) > 20
+    for kwargs in tasks:
+        cfg, summary = kwargs["pretrain_cfg_entry_point"](), kwargs["summary"]
+        assert summary["horizon"] == cfg.actor.horizon
+        assert ["policy", *summary["cameras"]] == cfg.obs_keys
+        assert summary["obs_dim"] and summary["action_dim"]
+
+
 def test_a_task_may_replace_a_learners_configuration():
     from flow_rl_tasks.core.registration import register_task
 

@@ -87,7 +87,7 @@ def test_interrupted_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch)
 
 def test_missing_file(tmp_path):
     """The message names the path and what makes such a file."""
-    with pytest.raises(FileNotFoundError, match=r"nowhere.pt does not exist.*scripts/pretrain.py"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.pt does not exist.*flow-rl pretrain"):
         load_checkpoint(tmp_path / "nowhere.pt")
 
 

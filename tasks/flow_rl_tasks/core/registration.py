@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import gymnasium as gym
 
-from flow_rl.configs.compose import Settings, entry_points, factory
+from flow_rl.configs.compose import PRETRAIN, Settings, concerning, entry_points, factory
 from flow_rl_tasks.settings import PRESETS, VISION
 
 DEFAULT_LEARNER = "score_flow"
 """Learner behind ``rsl_rl_cfg_entry_point``, that is, without ``--agent``."""
+
+DEFAULT_HORIZON = 4
+"""Actions in a chunk unless a task sets it; as in the policy's configuration, which takes long to import."""
 
 
 def register_task(
@@ -23,6 +26,8 @@ def register_task(
     settings: Sequence[Settings] = (),
     agents: Mapping[str, str] | None = None,
     env: str = "flow_rl_tasks.core.env:ManipulationEnv",
+    obs_dim: int | None = None,
+    action_dim: int | None = None,
 ) -> None:
     """Register a manager-based task with Gymnasium.
 
@@ -36,6 +41,8 @@ def register_task(
         settings: What the task sets for pretraining and the learners; the last one wins.
         agents: ``"module:Class"`` per learner to which settings apply, instead of the learner's own configuration.
         env: ``"module:Class"`` of the environment.
+        obs_dim: Numbers that a policy sees besides pictures.
+        action_dim: Numbers of an action. What these two say is listed by ``flow-rl tasks``, which starts no simulator.
     """
     kwargs = {
         f"{name}_cfg_entry_point": factory(name, settings, PRESETS, base=(agents or {}).get(name))
@@ -44,6 +51,13 @@ def register_task(
     kwargs["rsl_rl_cfg_entry_point"] = kwargs[f"{DEFAULT_LEARNER}_cfg_entry_point"]
     if expert is not None:
         kwargs["expert_entry_point"] = expert
+    fields = {path: value for record in settings for path, value in concerning(PRETRAIN, record).items()}
+    kwargs["summary"] = {
+        "obs_dim": obs_dim,
+        "action_dim": action_dim,
+        "horizon": fields.get("actor.horizon", DEFAULT_HORIZON),
+        "cameras": [name for name in fields.get("obs_keys", ()) if name != "policy"],
+    }
     gym.register(
         id=task_id,
         entry_point=env,
@@ -57,7 +71,9 @@ def register_with_vision(
     env_cfg: str,
     settings: Sequence[Settings] = (),
     vision: Sequence[Settings] = (VISION,),
-    **options: str,
+    obs_dim: int | None = None,
+    vision_obs_dim: int | None = None,
+    **options: str | int,
 ) -> None:
     """Register a task and ``<task_id>-Vision``, which is seen through cameras; see :func:`register_task`.
 
@@ -66,8 +82,11 @@ def register_with_vision(
         env_cfg: ``"module:<Name>EnvCfg"``; the same module has ``<Name>VisionEnvCfg``.
         settings: What both set.
         vision: What the second sets after that.
+        obs_dim: Numbers that a policy sees of the first.
+        vision_obs_dim: Numbers that it sees of the second besides pictures.
         options: Further arguments of both.
     """
-    register_task(task_id, env_cfg, settings=settings, **options)
+    register_task(task_id, env_cfg, settings=settings, obs_dim=obs_dim, **options)
     vision_cfg = env_cfg.removesuffix("EnvCfg") + "VisionEnvCfg"
-    register_task(f"{task_id}-Vision", vision_cfg, settings=(*settings, *vision), **options)
+    settings = (*settings, *vision)
+    register_task(f"{task_id}-Vision", vision_cfg, settings=settings, obs_dim=vision_obs_dim, **options)

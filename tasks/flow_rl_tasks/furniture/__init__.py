@@ -16,7 +16,7 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
     Args:
         name: Name within the tasks', such as ``OneLeg``.
         module: Module of the environment configurations ``<name>LowEnvCfg`` and ``<name>MedEnvCfg``.
-        num_joints: Number of joints, the greatest return of an episode.
+        num_joints: Number of joints, the greatest return of an episode; it takes one more part than joints.
         wide: Which of ``Low`` and ``Med`` get a net twice as wide, because the usual one underfits its demonstrations.
     """
     for randomness in ("Low", "Med"):
@@ -24,9 +24,10 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
         ENV_CFG_MODULES[task] = module
         task_id = f"FlowRL-{name}-{randomness}-Franka"
         settings = (FURNITURE, highest_return(float(num_joints)), *([WIDE] if randomness in wide else []))
-        for variant_id, env_cfg, variant in (
-            (task_id, f"{module}:{task}EnvCfg", ()),
-            (f"{task_id}-Vision", f"{__name__}.vision_env_cfg:{task}VisionEnvCfg", (VISION, FURNITURE_VISION)),
+        vision_cfg = f"{__name__}.vision_env_cfg:{task}VisionEnvCfg"
+        for variant_id, env_cfg, variant, num_poses in (
+            (task_id, f"{module}:{task}EnvCfg", (), num_joints + 1),
+            (f"{task_id}-Vision", vision_cfg, (VISION, FURNITURE_VISION), 0),
         ):
             register_task(
                 variant_id,
@@ -34,6 +35,8 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
                 settings=(*settings, *variant),
+                obs_dim=16 + 7 * num_poses,
+                action_dim=10,
             )
 
 

@@ -18,4 +18,7 @@ for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
         env_cfg=f"{__name__}.kitchen_env_cfg:Kitchen{_goal}EnvCfg",
         expert=f"{__name__}.expert:{_name}Expert",
         settings=(KITCHEN, highest_return(4.0)),
+        obs_dim=35,
+        vision_obs_dim=9,
+        action_dim=9,
     )

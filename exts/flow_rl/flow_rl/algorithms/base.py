@@ -195,8 +195,8 @@ class FlowAlgorithm(ABC):
             self.policy_loaded or self.from_scratch,
             "--checkpoint",
             None,
-            "a policy made by scripts/pretrain.py or by an earlier training",
-            f"make one with ./flow_rl.sh -p scripts/pretrain.py --task {self.task or '<task>'} --demos <file.hdf5>, or "
+            "a policy made by flow-rl pretrain or by an earlier training",
+            f"make one with flow-rl pretrain --task {self.task or '<task>'} --demos <file.hdf5>, or "
             "learn from a random policy with agent.algorithm.from_scratch=true.",
         )
         last = self.iteration + self.num_iterations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""What our scripts share: the command line of the stock tools, the environment, and errors in one line.
+"""What our commands share once their command line is read: tasks, configurations, policies, the environment.
 
 Isaac Lab is imported where it is needed: it takes seconds, and pretraining does without most of it.
 """
@@ -12,96 +12,22 @@ import argparse
 import contextlib
 import difflib
 import functools
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-import torch
 import yaml
 
 import flow_rl_tasks  # noqa: F401 - registers the tasks
+from flow_rl.cli.options import one_line_errors, split_overrides
 from flow_rl.cli.overrides import check_override, check_overrides, given
 from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
-from flow_rl.utils.check import InputError, require, require_device
+from flow_rl.utils.check import InputError, require
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
     from flow_rl.utils.packaged import Conditions
-
-
-class Parser(argparse.ArgumentParser):
-    """Command line with ``--task`` and ``--seed`` whose other words are presets and Hydra overrides."""
-
-    def __init__(self, description: str, *, simulator: bool = True):
-        """Create the parser.
-
-        Args:
-            description: Sentence for ``--help``.
-            simulator: Whether the script starts a simulator, adding ``--num_envs`` and the launcher's options.
-        """
-        super().__init__(description=description)
-        self._simulator = simulator
-        self.add_argument("--task", required=True, help="gym id of the task")
-        self.add_argument("--seed", type=int, help="seed of everything random, by default 0")
-        if simulator:
-            self.add_argument("--num_envs", type=int, help="environments simulated side by side")
-            self.default_num_envs = 64
-
-    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
-        """Return the options and the remaining words, which are of the form ``key=value``."""
-        if self._simulator:
-            from isaaclab.app import add_launcher_args
-            from isaaclab_tasks.utils import setup_preset_cli
-
-            add_launcher_args(self)
-            self.set_defaults(device=None)
-            args, overrides = setup_preset_cli(self, argv)
-        else:
-            self.add_argument("--device", help="device to compute on, such as cpu or cuda:0")
-            args, overrides = self.parse_known_args(argv)
-        for word in overrides:
-            if "=" not in word or word.startswith("-"):
-                self.error(
-                    f"unrecognized argument {word!r}. Valid: the options of --help and overrides of the form key=value"
-                )
-        self._settle(args, overrides)
-        if getattr(args, "num_envs", 1) < 1:
-            self.error(f"--num_envs {args.num_envs} is not a number of environments. Valid: 1 or more")
-        with one_line_errors():
-            args.device = args.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
-            require_device("--device", args.device)
-        if args.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-            # our tensors are small: on two busy cores a second thread makes pretraining ten times slower
-            torch.set_num_threads(1)
-        return args, overrides
-
-    def _settle(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
-        """Fill in what no option says: an override says it, or else the default holds."""
-        fields = {"seed": ("agent.seed", 0, int), "device": ("agent.device", None, str)}
-        if self._simulator:
-            fields = {"seed": ("env.seed", 0, int), "device": ("env.sim.device", None, str)}
-            fields["num_envs"] = ("env.scene.num_envs", self.default_num_envs, int)
-        for option, (path, default, kind) in fields.items():
-            if getattr(args, option) is None:
-                value = given(overrides, path)
-                setattr(args, option, value if isinstance(value, kind) else default)  # others are refused later
-
-
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn refusals of input into one line on stderr and exit code 2; bugs keep their tracebacks.
-
-    Besides our own refusals these are those of files, which name the path, and of Gymnasium.
-    """
-    try:
-        yield
-    except (InputError, OSError, gym.error.Error) as error:
-        print(f"[flow_rl] error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 @contextlib.contextmanager
@@ -123,7 +49,7 @@ def find_task(task: str) -> gym.envs.registration.EnvSpec:
         close = difflib.get_close_matches(name, gym.registry, n=1)
         raise InputError(
             f"--task {task!r} is not registered.{f' Did you mean {close[0]}?' if close else ''} "
-            f"Valid: {', '.join(ours)}, and what './flow_rl.sh list_envs' lists."
+            f"Valid: {', '.join(ours)}, and what 'isaaclab list_envs' lists."
         )
     return gym.spec(name)
 
@@ -220,28 +146,6 @@ def env_config(
     return env_cfg
 
 
-SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
-"""Choices of ``--sampling``, and their names in results."""
-
-
-def add_policy_options(parser: Parser) -> None:
-    """Let a command line name a policy to evaluate, watch or record."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
-    source.add_argument("--package", type=Path, help="exported policy: a folder that scripts/export.py wrote")
-    source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
-    parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
-    parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
-    parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
-    parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
-
-
-def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
-    """Give the policy the overrides of its learner, and return those of the environment."""
-    args.agent_overrides = [word for word in overrides if word.startswith("agent.")]
-    return [word for word in overrides if word not in args.agent_overrides]
-
-
 def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
     """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's."""
     from flow_rl.utils.checkpoint import load_checkpoint
@@ -287,13 +191,6 @@ def make_policy(
         return checkpoint_policy(source, env, **options)
 
 
-def add_watch_options(parser: Parser) -> None:
-    """Let a command line name a policy, and how much of it is shown."""
-    add_policy_options(parser)
-    parser.add_argument("--particles", type=int, default=16, help="further samples of the policy to draw")
-    parser.default_num_envs = 1
-
-
 def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, dict | None, int]:
     """Return the environment's configuration, the checkpoint if there is one, and the chunk length."""
     require(args.particles >= 0, "--particles", args.particles, "0 or more", "leave it out for 16.")
@@ -326,15 +223,6 @@ def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
         env = gym.make(args.task, cfg=env_cfg)
         cleanup.callback(close_env, env)
         yield env.unwrapped
-
-
-def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:
-    """Raise if a file to be written exists already."""
-    if path is not None and path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{option} {str(path)!r} exists already and is left untouched. Pass --overwrite to replace it, or another "
-            f"{option}."
-        )
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 
 """Isaac Lab's own commands, such as train, play and leapp, whose refusals of input are one line.
 
-``python -m flow_rl.cli.stock train ...`` does what ``python -m isaaclab train ...`` does.
+``flow-rl train ...`` does what ``isaaclab train ...`` does.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def one_line_refusals(words: Sequence[str]) -> Iterator[None]:
         checkpoint = parser.parse_known_args(words)[0].checkpoint
         _refuse(
             f"--checkpoint {checkpoint} is refused, nothing in it was executed: it holds more than tensors and plain "
-            "values. Valid: files written by scripts/pretrain.py or by training. Make it again."
+            "values. Valid: files written by flow-rl pretrain or by training. Make it again."
         )
 
 
@@ -82,7 +82,3 @@ def _inside(launch, refusals):
             yield physics
 
     return launch_simulation
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from .flow_policy import FlowPolicyCfg
 
 @configclass
 class PretrainCfg:
-    """Settings of behaviour cloning; scripts/pretrain.py takes them as `agent.<field>=<value>`."""
+    """Settings of behaviour cloning; flow-rl pretrain takes them as `agent.<field>=<value>`."""
 
     actor: FlowPolicyCfg = FlowPolicyCfg()
     """The policy."""

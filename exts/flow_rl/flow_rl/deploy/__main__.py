@@ -16,7 +16,7 @@ from .runner import PolicyRunner
 def main() -> None:
     """Check the package, act on its test vectors, and print how long it takes."""
     parser = argparse.ArgumentParser(prog="python -m flow_rl.deploy", description=__doc__)
-    parser.add_argument("package", type=Path, help="folder that scripts/export.py wrote")
+    parser.add_argument("package", type=Path, help="folder that flow-rl export wrote")
     parser.add_argument("--num_calls", type=int, default=1000, help="decisions to time")
     args = parser.parse_args()
     try:

@@ -39,7 +39,7 @@ def check_trained(checkpoint: dict[str, Any]) -> None:
         "--checkpoint",
         f"stage {facts['stage']}, learner {facts['learner']}, iteration {facts.get('iteration', 0)}",
         "a trained policy: this one has seen neither demonstrations nor an iteration of learning",
-        "pretrain it with scripts/pretrain.py, or fine-tune a pretrained one.",
+        "pretrain it with flow-rl pretrain, or fine-tune a pretrained one.",
     )
 
 

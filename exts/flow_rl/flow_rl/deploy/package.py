@@ -39,7 +39,7 @@ TOLERANCE = 1e-5
 """Greatest difference of an action from its test vector."""
 
 _SEAL = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
-_AGAIN = "export the policy again with scripts/export.py, or copy the whole folder again."
+_AGAIN = "export the policy again with flow-rl export, or copy the whole folder again."
 
 
 def write_contract(folder: Path, contract: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def read_contract(folder: Path) -> dict[str, Any]:
     """
     if not (folder / CONTRACT).is_file():
         raise FileNotFoundError(
-            f"package {str(folder)!r} has no {CONTRACT}. Valid: a folder that scripts/export.py wrote."
+            f"package {str(folder)!r} has no {CONTRACT}. Valid: a folder that flow-rl export wrote."
         )
     data = (folder / CONTRACT).read_bytes()
     seal = _SEAL.search(data)
@@ -94,7 +94,7 @@ class PolicyPackage:
         """Read and verify a package.
 
         Args:
-            folder: What scripts/export.py wrote.
+            folder: What flow-rl export wrote.
             num_threads: Threads of onnxruntime.
 
         Raises:

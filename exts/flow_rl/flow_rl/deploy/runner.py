@@ -63,7 +63,7 @@ class PolicyRunner:
         """Create a runner.
 
         Args:
-            package: What scripts/export.py wrote, or its folder.
+            package: What flow-rl export wrote, or its folder.
             execute: Number of actions that are executed before the next plan; None for all of a chunk, as in training.
             ensemble: None to execute the newest plan; else actions are means over all plans for their time with weights
                 exp(-ensemble * i), i counting from the oldest (ACT, arXiv 2304.13705). Needs ``execute`` below H.

@@ -37,7 +37,7 @@ FORMAT_VERSION = 1
 OBS_GROUP = "policy"
 """Observation group under which a policy meets the demonstrations' vectors in the environment."""
 
-_COLLECT = "./flow_rl.sh -p scripts/collect_demos.py --task <task> --num_demos 150 --output <file>"
+_COLLECT = "flow-rl collect --task <task> --num_demos 150 --output <file>"
 
 
 class DemoError(InputError):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -24,6 +25,7 @@ def check_task(env: Any, steps: int = 4) -> None:
         AssertionError: If something does not hold; the message says what.
     """
     _check_settings(env)
+    _check_sizes(env)
     first, _ = env.reset(seed=0)
     again, _ = env.reset(seed=0)
     for name, group in first.items():
@@ -51,3 +53,15 @@ def _check_settings(env: Any) -> None:
         assert cfg.actor.horizon == horizon, f"{name}: agent.actor.horizon={cfg.actor.horizon}, the task's is {horizon}"
         seen = cfg.obs_keys if name == PRETRAIN else [group for names in cfg.obs_groups.values() for group in names]
         assert set(seen) <= groups, f"{name} wants {sorted(set(seen) - groups)}; the task shows {sorted(groups)}"
+
+
+def _check_sizes(env: Any) -> None:
+    """What the registration says of observations and actions, if it says anything, is so."""
+    summary = gym.spec(env.spec.id).kwargs.get("summary", {})
+    sizes = {
+        "obs_dim": math.prod(env.observation_manager.group_obs_dim["policy"]),
+        "action_dim": env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon,
+    }
+    for name, size in sizes.items():
+        said = summary.get(name)
+        assert said in (None, size), f"the registration says {name}={said}, the task's is {size}"

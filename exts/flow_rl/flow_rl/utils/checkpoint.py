@@ -83,13 +83,13 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"--checkpoint {path} does not exist. Make one with scripts/pretrain.py.")
+        raise FileNotFoundError(f"--checkpoint {path} does not exist. Make one with flow-rl pretrain.")
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
         raise InputError(
             f"--checkpoint {path} cannot be read: it is truncated, or not a file of tensors and plain values only "
-            f"({type(error).__name__}). Valid: files written by scripts/pretrain.py or by training. Make it again."
+            f"({type(error).__name__}). Valid: files written by flow-rl pretrain or by training. Make it again."
         ) from error
     check_foreign(checkpoint, str(path))
     return checkpoint
@@ -99,13 +99,13 @@ def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
     """Raise an InputError unless this is a checkpoint of flow_rl."""
     if not isinstance(checkpoint, dict) or not {"flow_rl", "actor_state_dict"} <= checkpoint.keys():
         raise InputError(
-            f"{origin} holds no flow policy. Valid: checkpoints written by scripts/pretrain.py or by a learner. "
-            "Make one with ./flow_rl.sh -p scripts/pretrain.py."
+            f"{origin} holds no flow policy. Valid: checkpoints written by flow-rl pretrain or by a learner. "
+            "Make one with flow-rl pretrain."
         )
     if checkpoint["flow_rl"].get("format") != FORMAT:
         raise InputError(
             f"{origin} has format {checkpoint['flow_rl'].get('format')}; this version of flow_rl reads {FORMAT}. "
-            "Make it again with scripts/pretrain.py."
+            "Make it again with flow-rl pretrain."
         )
 
 
@@ -135,7 +135,7 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         raise InputError(
             f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
             f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
-            f"one with ./flow_rl.sh -p scripts/pretrain.py --task {task or '<task>'}."
+            f"one with flow-rl pretrain --task {task or '<task>'}."
         )
     values = {key: found[key] for key in differ}
     values |= {f"encoder.{key}": value for key, value in (values.pop("encoder", None) or {}).items()}

@@ -150,15 +150,15 @@ def _next_steps(summary: dict) -> str:
     agent = f"--agent {summary['learner']}_cfg_entry_point"
     return "\n".join(
         [
-            f"./flow_rl.sh play --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint} --viz newton_gl",
-            f"./flow_rl.sh train --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint}",
-            f"./flow_rl.sh -p scripts/evaluate.py --task {task} --checkpoint {checkpoint} --num_episodes 512",
+            f"flow-rl play --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint} --viz newton_gl",
+            f"flow-rl train --rl_library rsl_rl --task {task} {agent} --checkpoint {checkpoint}",
+            f"flow-rl evaluate --task {task} --checkpoint {checkpoint} --num_episodes 512",
         ]
     )
 
 
 _SMOKE_NOTE = """<p class=note>This is a smoke run: it proves that every phase works on this machine. It is far too
-short to learn anything. Run <code>./flow_rl.sh demo</code> for the real one.</p>"""
+short to learn anything. Run <code>flow-rl demo</code> for the real one.</p>"""
 
 _CARD = """<section class=card><h2>{title}</h2><p>{subtitle}</p>
 <video src="{film}" autoplay loop muted playsinline controls></video>

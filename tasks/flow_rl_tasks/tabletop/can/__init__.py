@@ -14,4 +14,7 @@ register_with_vision(
     "FlowRL-Can-Franka",
     env_cfg=f"{__name__}.can_env_cfg:CanEnvCfg",
     expert=f"{__name__}.expert:CanExpert",
+    obs_dim=23,
+    vision_obs_dim=9,
+    action_dim=7,
 )

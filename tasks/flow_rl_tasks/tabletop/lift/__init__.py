@@ -14,4 +14,7 @@ register_with_vision(
     "FlowRL-Lift-Franka",
     env_cfg=f"{__name__}.lift_env_cfg:LiftEnvCfg",
     expert=f"{__name__}.expert:LiftExpert",
+    obs_dim=19,
+    vision_obs_dim=9,
+    action_dim=7,
 )

@@ -16,4 +16,7 @@ register_with_vision(
     env_cfg=f"{__name__}.square_env_cfg:SquareEnvCfg",
     expert=f"{__name__}.expert:SquareExpert",
     settings=(SQUARE,),
+    obs_dim=23,
+    vision_obs_dim=9,
+    action_dim=7,
 )

@@ -18,4 +18,7 @@ register_with_vision(
     expert=f"{__name__}.expert:TransportExpert",
     settings=(TRANSPORT,),
     vision=(seen_by("front", "wrist", "wrist_2"),),
+    obs_dim=59,
+    vision_obs_dim=18,
+    action_dim=14,
 )

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Command lines of our commands: what several have in common, and refusals in one line.
+
+Nothing here imports torch, Gymnasium or Isaac Lab before a command line has been read: ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from flow_rl.cli.overrides import given
+from flow_rl.utils.check import InputError, require_device
+
+OVERRIDES = """Other words choose presets, such as physics=ovphysx or presets=sim_to_real, and override fields of the
+configuration, such as env.episode_length_s=8; --help together with --task lists the presets of a task."""
+"""What help says of words that are no options."""
+
+SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
+"""Choices of ``--sampling``, and their names in results."""
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help that says what holds without an option, where anything does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        holds = action.default not in ("", [], argparse.SUPPRESS, None) and action.default is not False
+        return f"{action.help} (default: %(default)s)" if holds else action.help
+
+
+class Parser(argparse.ArgumentParser):
+    """Command line with ``--task`` and ``--seed`` whose other words are presets and Hydra overrides."""
+
+    def __init__(self, description: str, *, num_envs: int | None = 64):
+        """Create the parser.
+
+        Args:
+            description: Sentences for ``--help``.
+            num_envs: Environments unless others are asked for; None if the command starts no simulator.
+        """
+        # Isaac Lab's launcher defines its options once more, see `parse`.
+        super().__init__(description=description, formatter_class=HelpFormatter, conflict_handler="resolve")
+        self.default_num_envs = num_envs
+        self.add_argument("--task", required=True, help="gym id of the task, see flow-rl tasks")
+        self.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
+        self.add_argument("--device", help="where to compute, such as cpu or cuda:0 (default: a GPU if there is one)")
+        if num_envs is not None:
+            self.epilog = OVERRIDES
+            self.add_argument("--num_envs", type=int, help=f"environments side by side (default: {num_envs})")
+            self.add_argument("--visualizer", "--viz", metavar="NAME", help="viewers: newton_gl, viser, rerun")
+            self.add_argument("--max_visible_envs", type=int, help="most environments that viewers show")
+        else:
+            self.epilog = "Other words override fields of the configuration, such as agent.num_steps=10000."
+
+    def parse(self, argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+        """Return the options and the remaining words, which are of the form ``key=value``."""
+        words = list(sys.argv[1:] if argv is None else argv)
+        asked = {word.partition("=")[0] for word in words}
+        if not (asked & {"-h", "--help"} and "--task" in asked):
+            self.parse_known_args(words)  # help and refusals come before Isaac Lab, which takes seconds
+        if self.default_num_envs is not None:
+            args, overrides = self._parse_with_launcher(words)
+        else:
+            args, overrides = self.parse_known_args(words)
+        for word in overrides:
+            if "=" not in word or word.startswith("-"):
+                self.error(
+                    f"unrecognized argument {word!r}. Valid: the options of --help and overrides of the form key=value"
+                )
+        self._settle(args, overrides)
+        if getattr(args, "num_envs", 1) < 1:
+            self.error(f"--num_envs {args.num_envs} is not a number of environments. Valid: 1 or more")
+
+        import torch
+
+        with one_line_errors():
+            args.device = args.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+            require_device("--device", args.device)
+        if args.device == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            # our tensors are small: on two busy cores a second thread makes pretraining ten times slower
+            torch.set_num_threads(1)
+        return args, overrides
+
+    def _parse_with_launcher(self, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Let Isaac Lab's launcher add its options; help shows those of them that our own definitions name."""
+        from isaaclab.app import add_launcher_args
+        from isaaclab_tasks.utils import setup_preset_cli
+
+        import flow_rl_tasks  # noqa: F401 - whose presets help lists
+
+        named = set(self._option_string_actions)
+        add_launcher_args(self)
+        for option, action in self._option_string_actions.items():
+            if option not in named:
+                action.help = argparse.SUPPRESS  # for Isaac Sim
+        self.set_defaults(device=None)
+        return setup_preset_cli(self, words)
+
+    def _settle(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
+        """Fill in what no option says: an override says it, or else the default holds."""
+        fields = {"seed": ("agent.seed", 0, int), "device": ("agent.device", None, str)}
+        if self.default_num_envs is not None:
+            fields = {"seed": ("env.seed", 0, int), "device": ("env.sim.device", None, str)}
+            fields["num_envs"] = ("env.scene.num_envs", self.default_num_envs, int)
+        for option, (path, default, kind) in fields.items():
+            if getattr(args, option) is None:
+                value = given(overrides, path)
+                setattr(args, option, value if isinstance(value, kind) else default)  # others are refused later
+
+
+def add_policy_options(parser: Parser) -> None:
+    """Let a command line name a policy to evaluate, watch or record."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
+    source.add_argument("--package", type=Path, help="exported policy: a folder that flow-rl export wrote")
+    source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
+    parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
+    parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
+    parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
+    parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
+
+
+def add_watch_options(parser: Parser) -> None:
+    """Let a command line name a policy, and how much of it is shown."""
+    add_policy_options(parser)
+    parser.add_argument("--particles", type=int, default=16, help="further samples of the policy to draw")
+
+
+def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
+    """Give the policy the overrides of its learner, and return those of the environment."""
+    args.agent_overrides = [word for word in overrides if word.startswith("agent.")]
+    return [word for word in overrides if word not in args.agent_overrides]
+
+
+def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:
+    """Raise if a file to be written exists already."""
+    if path is not None and path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{option} {str(path)!r} exists already and is left untouched. Pass --overwrite to replace it, or another "
+            f"{option}."
+        )
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that CUDA can see; the second is the driver's device within WSL."""
+    return any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/dxg"))
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn refusals of input into one line on stderr and exit code 2; bugs keep their tracebacks.
+
+    Besides our own refusals these are those of files, which name the path, and of Gymnasium.
+    """
+    try:
+        yield
+    except _refusals() as error:
+        print(f"[flow_rl] error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    gym = sys.modules.get("gymnasium")  # what is not imported has refused nothing
+    return (InputError, OSError, gym.error.Error) if gym else (InputError, OSError)
