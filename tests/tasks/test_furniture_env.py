@@ -3,6 +3,7 @@
 
 """The furniture environments on both engines: beginnings, threads, broken states, whole episodes."""
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -64,6 +65,77 @@ def test_sizes_of_observations_and_actions(make_env, task, engine):
         assert env.action_manager.total_action_dim == 8 * 10
         obs, reward, *_ = env.step(torch.zeros(2, 80))
         assert torch.isfinite(torch.cat(list(obs.values()), dim=1)).all() and reward.tolist() == [0.0, 0.0]
+
+
+def overridden(task: str, *words: str) -> dict:
+    """Values of all fields of the checked configuration by their paths, as overrides leave them."""
+    from isaaclab_tasks.utils import resolve_task_config
+
+    cfg, _ = resolve_task_config(task, None, overrides=list(words))
+    cfg.validate()
+    return leaves(cfg)
+
+
+def leaves(node, path: str = "env") -> dict:
+    """Values below a node by their paths."""
+    if isinstance(node, dict) or dataclasses.is_dataclass(node):
+        fields = node if isinstance(node, dict) else vars(node)
+        return {key: value for name, child in fields.items() for key, value in leaves(child, f"{path}.{name}").items()}
+    return {path: list(node) if isinstance(node, tuple) else node}
+
+
+def is_number(value) -> bool:
+    numbers = value if isinstance(value, list) and value else [value]
+    return all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+
+
+READ_WHERE_THEY_ARE = ("grasp", "lying_grasp")
+"""Fields of parts that experts and recorders look up; nothing is made of them before."""
+
+
+@pytest.mark.parametrize("task", [TASKS[0], TASKS[-1]])
+def test_each_number_that_can_be_overridden_acts(task):
+    entry_point(task, "env_cfg")
+    default = overridden(task)
+    fields = {path: value for path, value in default.items() if path.startswith(("env.randomization", "env.furniture"))}
+    fields = {path: value for path, value in fields.items() if is_number(value)}
+    assert {"env.randomization.joints", "env.furniture.clearance", "env.furniture.parts.leg.start.rpy"} <= set(fields)
+    for path, value in fields.items():
+        factor = 0.9 if "colour" in path else 1.1
+        other = [factor * number + 0.001 for number in value] if isinstance(value, list) else factor * value
+        present = overridden(task, f"{path}={str(other).replace(' ', '')}")
+        changed = {key for key in present if present[key] != default[key]} - {path}
+        assert changed or path.split(".")[-1] in READ_WHERE_THEY_ARE, path
+
+
+def test_overrides_of_ranges_and_parts_reach_the_simulator():
+    entry_point(ONE_LEG, "env_cfg")
+    words = ["env.randomization.position=0.05", "env.randomization.joints=0.2", "env.furniture.clearance=0.001"]
+    cfg = overridden(ONE_LEG, *words, "env.furniture.parts.leg.mass=0.2", "env.events.reset_parts.params.yaw=0.1")
+    assert cfg["env.events.reset_parts.params.position"] == 0.05 and cfg["env.events.reset_parts.params.yaw"] == 0.1
+    assert cfg["env.events.reset_arm.params.position_range"] == [-0.2, 0.2]
+    from flow_rl_tasks.furniture.one_leg.one_leg import one_leg
+
+    shapes = list(one_leg(0.001).parts["top"].shapes)
+    assert cfg["env.scene.top.spawn.shapes"] == cfg["env.furniture.parts.top.shapes"] == shapes
+    assert cfg["env.scene.leg.spawn.mass_props.mass"] == 0.2
+
+
+def test_what_was_overridden_itself_does_not_follow():
+    entry_point(ONE_LEG, "env_cfg")
+    words = ["env.randomization.position=0.05", "env.events.reset_parts.params.position=0.02"]
+    words += ["env.furniture.parts.leg.mass=0.2", "env.scene.leg.spawn.mass_props.mass=0.3"]
+    cfg = overridden(ONE_LEG, *words, "env.furniture.parts.leg.start.pos=[0.4,0.0,0.1]")
+    assert cfg["env.events.reset_parts.params.position"] == 0.02
+    assert cfg["env.scene.leg.spawn.mass_props.mass"] == 0.3
+    assert cfg["env.scene.leg.init_state.pos"] == [0.4, 0.0, 0.1]
+
+
+def test_a_clearance_that_cannot_be_changed_is_refused():
+    entry_point(ONE_LEG, "env_cfg")
+    for words in (["env.furniture.clearance=-0.001"], ["env.make=none", "env.furniture.clearance=0.001"]):
+        with pytest.raises(ValueError, match="clearance ?= ?-?0.001"):
+            overridden(ONE_LEG, *words)
 
 
 # -- beginnings -------------------------------------------------------------------------------------------------------
