@@ -24,7 +24,7 @@ def follow(present: Any, was: Any, now: Any) -> None:
     """
     before, here = _fields(was), _fields(present)
     for name, value in _fields(now).items():
-        if value == before[name]:
+        if value == before[name] or name not in here:
             continue
         if _alike(value, before[name], here[name]):
             follow(here[name], before[name], value)
