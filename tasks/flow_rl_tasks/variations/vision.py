@@ -5,6 +5,7 @@
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 from isaaclab.envs.mdp import image_rgb
 from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
@@ -18,7 +19,6 @@ from flow_rl_tasks.core.follow import default_of, follow
 from flow_rl_tasks.variations.cameras import Vector, policy_cameras
 from flow_rl_tasks.variations.pictures import vary_pictures
 from flow_rl_tasks.variations.sim_to_real import PROPRIOCEPTION
-
 
 SETTINGS = ("image_size", "supersampling", "front_eye", "front_target", "wrists")
 """Fields of :class:`VisionMixin`, from which cameras and pictures are made."""
@@ -75,12 +75,11 @@ class VisionMixin:
             follow(getattr(self.observations, name).rgb, was[name][1], term)
 
 
-def _check(
-    scene: InteractiveSceneCfg, cameras: Iterable[str], *, image_size: int, supersampling: int, wrists: dict, **_
-):
+def _check(scene: InteractiveSceneCfg, cameras: Iterable[str], *, wrists: dict[str, str], **settings: Any) -> None:
     """Refuse sizes of nothing, cameras that the task has not, and robots that the scene has not."""
-    for field, value in (("image_size", image_size), ("supersampling", supersampling)):
-        require(value >= 1, f"env.{field}", value, "an integer >= 1", "leave it out to use the default.")
+    for name in ("image_size", "supersampling"):
+        remedy = "leave it out to use the default."
+        require(settings[name] >= 1, f"env.{name}", settings[name], "an integer >= 1", remedy)
     listed = ", ".join(cameras)
     require([*wrists] == [*cameras], "env.wrists", wrists, f"a robot for {listed}", "override env.wrists.<camera>.")
     robots = [asset.prim_path.split("/")[-1] for name, asset in vars(scene).items() if name.startswith("robot")]
