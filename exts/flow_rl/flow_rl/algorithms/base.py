@@ -85,6 +85,8 @@ class FlowAlgorithm(ABC):
         self.missing_final_obs = torch.zeros((), dtype=torch.bool, device=device)
         self.skipped_steps = torch.zeros((), device=device)
         self._apply_schedules()
+        # environments that show the last observations of some groups only, because pictures are dear, show these too
+        getattr(getattr(env, "unwrapped", env), "final_obs_groups", set()).update(self.final_sources)
 
     """
     What a base or a learner adds.
@@ -255,6 +257,11 @@ class FlowAlgorithm(ABC):
     def critic_sources(self) -> list[str]:
         """Groups of observations that :meth:`seen` needs."""
         return list(dict.fromkeys([*self.critic.obs_groups, *(self.view.sources if self.view else ())]))
+
+    @property
+    def final_sources(self) -> list[str]:
+        """Groups whose last observations of an episode are read from `extras["final_obs"]`."""
+        return self.critic_sources
 
     @property
     def progress(self) -> float:

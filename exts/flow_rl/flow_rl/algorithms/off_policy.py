@@ -121,6 +121,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """A chunk is an input of the critic."""
         return num_actions
 
+    @property
+    def final_sources(self) -> list[str]:
+        """All that is kept: the policy decides after a time limit too, to bootstrap."""
+        return list(self.replay.groups)
+
     def begin_training(self) -> None:
         """Drop the trajectories that a restart has broken."""
         self.replay.align(self.env.episode_length_buf)
@@ -136,7 +141,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         terminated, truncated = self._ends(dones, extras)
         final_obs = obs
         if "final_obs" in extras and not self.time_limit_is_terminal:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.replay.groups}
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.final_sources}
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
     def compute_returns(self, obs: TensorDict) -> None:

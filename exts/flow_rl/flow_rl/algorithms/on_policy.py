@@ -102,7 +102,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
         if "final_obs" in extras:
-            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.critic_sources}
+            final_obs = {group: extras["final_obs"][group].to(self.device) for group in self.final_sources}
             # Valid only where an episode ended; elsewhere it may be stale or not a number.
             terminal_value = torch.where(truncated, self.critic(self.seen(final_obs)).squeeze(-1), 0.0)
         else:
