@@ -152,6 +152,12 @@ def test_broken_state_ends_only_its_own_episode(env, still):
     assert torch.isfinite(obs["policy"]).all() and not terminated.any(), "the reset has repaired the environment"
 
 
+def test_a_cube_that_is_thrown_away_is_not_lifted(env, still):
+    place_cubes(env, [1], 1000.0)
+    _, reward, terminated, *_ = env.step(still)
+    assert not terminated.any() and reward.sum() == 0.0
+
+
 def test_a_fallen_cube_ends_the_episode_without_reward(env, still):
     place_cubes(env, [0], -0.5)
     _, reward, terminated, *_ = env.step(still)

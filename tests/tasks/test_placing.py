@@ -122,6 +122,10 @@ def test_what_lies_at_its_place_solves_the_task(env, still):
     near = made.params | {"place": tuple(tool[:2].tolist()), "height": 1.0}
     put(env, [tuple((tool - torch.tensor([0.0, 0.0, near["clearance"] + shift])).tolist()) for shift in (-0.01, 0.01)])
     assert made.func(env, **near)[:2].tolist() == [False, True]
+    held = params.get("span", (0.0, 0.0))[1]
+    put(env, [tuple((tool - torch.tensor(shift)).tolist()) for shift in ((held, 0.0, 0.01), (0.0, 0.3, 0.0))])
+    beside = near | {"tolerance": (1.0, 1.0)}
+    assert made.func(env, **beside)[:2].tolist() == [False, True], "at its far end, and low but far away"
     env.reset(seed=0)
     put(env, [(x, y, low)])
     _, reward, terminated, *_ = env.step(still)

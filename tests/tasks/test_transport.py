@@ -183,13 +183,16 @@ def test_the_task_is_solved_when_all_is_where_it_belongs_and_left(env):
 
 @pytest.mark.parametrize("arm", [0, 1])
 def test_a_gripper_that_has_not_left_keeps_the_task_open(env, arm):
-    """Each of the two, 1 cm below and above the clearance over the tool."""
+    """Each of the two, 1 cm below and above the clearance over the tool, at its head, and far beside it."""
     env.reset(seed=0)
     term = env.termination_manager.get_term_cfg("success").params["term"].params["terms"][arm]
     assert term.params["object_cfg"].name == "tool" and term.params["robot_cfg"].name == ("robot", "robot_2")[arm]
     heights = torch.tensor([[0.0, 0.0, term.params["clearance"] + shift] for shift in (-0.01, 0.01)])
     put(env, "tool", (see(env)[("eef_pos", "eef_pos_2")[arm]][:2] - heights).tolist())
     anywhere = {"tolerance": (1.0, 1.0), "height": 1.0}
+    assert term.func(env, **term.params | anywhere)[:2].tolist() == [False, True]
+    beside = torch.tensor([[-0.13, 0.0, 0.0], [0.0, 0.3, 0.0]])
+    put(env, "tool", (see(env)[("eef_pos", "eef_pos_2")[arm]][:2] - beside).tolist())
     assert term.func(env, **term.params | anywhere)[:2].tolist() == [False, True]
 
 
