@@ -16,6 +16,8 @@ import torch
 from isaaclab.managers import SceneEntityCfg
 from isaaclab.utils.math import matrix_from_quat, quat_apply, quat_conjugate, quat_mul
 
+from .constants import constant
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
 
@@ -145,7 +147,7 @@ def object_to_place(
 ) -> torch.Tensor:
     """Vector [m] from an object to a place in the frame of the environment, shape (E, 3)."""
     pos = object_pos(env, object_cfg)
-    return torch.tensor(place, device=pos.device) - pos
+    return constant(place, pos.device) - pos
 
 
 @measured("-", "environment")
@@ -185,4 +187,4 @@ def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[
     data = env.scene[robot_cfg.name].data
     pos = data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
     quat = data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    return pos + quat_apply(quat, torch.tensor(offset, device=pos.device).expand_as(pos))
+    return pos + quat_apply(quat, constant(offset, pos.device).expand_as(pos))
