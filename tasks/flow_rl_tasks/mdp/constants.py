@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Constants on the device, made once: a copy from the host at each step waits for all that the device still has to do."""
+"""Constants on the device, made once: a copy from the host waits for all that the device still has to do."""
 
 from __future__ import annotations
 
