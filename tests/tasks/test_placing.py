@@ -10,7 +10,7 @@ import torch
 
 from flow_rl.cli.launch import entry_point
 from flow_rl_assets.shapes import Box
-from tests.tasks.episodes import first_episodes
+from tests.tasks.episodes import first_episodes, non_finite
 
 pytestmark = pytest.mark.sim
 
@@ -146,9 +146,8 @@ def test_random_actions_break_nothing(env):
     env.reset(seed=0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(50):
-        obs, reward, *_ = env.step(torch.rand(NUM_ENVS, 7, generator=generator) * 2.0 - 1.0)
-        assert torch.isfinite(obs["policy"]).all() and torch.isfinite(reward).all()
-        assert not env.termination_manager.get_term("non_finite").any()
+        env.step(torch.rand(NUM_ENVS, 7, generator=generator) * 2.0 - 1.0)
+        assert not non_finite(env)
 
 
 def test_both_strategies_solve_the_task_and_differ(env, monkeypatch):
