@@ -14,7 +14,7 @@ from isaaclab.utils import configclass, replace
 from isaaclab_newton.physics import NewtonCfg
 from isaaclab_tasks.utils import PresetCfg
 
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_choice
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
@@ -122,7 +122,7 @@ class FurnitureObservationsCfg:
 
     @configclass
     class PolicyCfg(ObservationGroupCfg):
-        """State: 16 numbers of the robot in the environment's frame, and 7 of each part as seen from the tool."""
+        """State: 16 numbers of the robot in the environment's frame, and 9 of each part as seen from the tool."""
 
         eef_pos = ObservationTermCfg(func=mdp.body_frame_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
         eef_rot6d = ObservationTermCfg(func=mdp.body_rot6d, params={"robot_cfg": HAND})
@@ -176,6 +176,10 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     randomization: RandomizationCfg = LOW
     """Beginnings of episodes."""
 
+    part_rotation: str = "rot6d"
+    """How policies and critics see the orientations of parts: ``rot6d``, two columns of a matrix, or ``quat``, as all
+    checkpoints from before this setting; 9 or 7 numbers of each part."""
+
     sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg(), view((1.15, -0.6, 0.55), (0.45, 0.0, 0.08)))
     decimation: int = 8
     scene: TabletopSceneCfg = TabletopSceneCfg(num_envs=64, env_spacing=2.5)
@@ -191,7 +195,7 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
         names = list(self.furniture.parts)
         for name, part in self.furniture.parts.items():
             setattr(self.scene, name, part_cfg(name, part))
-        self.observations.policy.parts.params["names"] = names
+        self.observations.policy.parts.params |= {"names": names, "rotation": self.part_rotation}
         self.events.reset_parts.params["objects"] = names
         for event, params in self.randomization.params().items():
             getattr(self.events, event).params |= params
@@ -205,6 +209,11 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
         for name, params in self.randomization.params().items():
             if (event := getattr(self.events, name)) is not None:
                 follow(event.params, was[name], params)
+        require_choice("env.part_rotation", self.part_rotation, ("rot6d", "quat"))
+        was, now = {"rotation": default_of(self, "part_rotation")}, {"rotation": self.part_rotation}
+        for group in vars(self.observations).values():
+            if (parts := getattr(group, "parts", None)) is not None:
+                follow(parts.params, was, now)
         was = default_of(self, "furniture")
         if (clearance := self.furniture.clearance) != was.clearance:
             field, remedy = "env.furniture.clearance", "leave it out."
