@@ -546,7 +546,7 @@ def test_a_released_peg_comes_to_rest(substep, push):
     bench.mate(0, depth=START + ADVANCE + off, yaw=-1.0, tilt=tilt)
     bench.velocity[body, 5] = -3.0 if push == "spin" else 0.0
     bench.update()
-    data = bench.assembly._joints.numpy()[0]
+    data = {name: values[0, 0] for name, values in bench.assembly._thread.items()}
 
     def energy() -> float:
         rotation = matrix_from_quat(bench.pose[body : body + 1, 3:])[0]
@@ -582,11 +582,23 @@ def test_a_peg_left_alone_stays(substep):
 def test_stiffness_is_limited_to_what_a_substep_can_integrate():
     stiff = replace(ONE_LEG, joints=(replace(SCREW, thread=replace(SCREW.thread, stiffness=1e6, damping=1e4)),))
     for substep in SUBSTEPS:
-        data = Bench(stiff, substep=substep).assembly._joints.numpy()[0]
+        data = Bench(stiff, substep=substep).assembly._thread
         mass = ONE_LEG.parts["leg"].mass
-        assert data["stiffness"] * substep**2 / mass <= 1.0 and data["damping"] * substep / mass <= 1.0
-        weak = Bench(ONE_LEG, substep=substep).assembly._joints.numpy()[0]
-        assert weak["stiffness"] == pytest.approx(SCREW.thread.stiffness)
+        assert (data["stiffness"] * substep**2 <= mass).all() and (data["damping"] * substep <= mass).all()
+        weak = Bench(ONE_LEG, substep=substep).assembly._thread
+        assert (weak["stiffness"] == SCREW.thread.stiffness).all()
+
+
+def test_threads_carry_the_pegs_of_their_own_environments():
+    bench = Bench(ONE_LEG)
+    drawn = torch.tensor([[0.08], [0.115]])
+    bench.scene["leg"].data.body_mass.torch = drawn
+    bench.assembly.weigh()
+    for env in range(2):
+        bench.mate(0, env, depth=START + 1e-5)
+    bench.update()
+    forces = torch.stack([bench.wrench("leg", env)[0][2] for env in range(2)])
+    torch.testing.assert_close(forces, GRAVITY * drawn.squeeze(1), rtol=2e-2, atol=0.0)
 
 
 # -- phases -----------------------------------------------------------------------------------------------------------

@@ -55,3 +55,27 @@ def test_cameras_follow_what_is_overridden():
     for name, value in (("image_size", 0), ("supersampling", 0)):
         with pytest.raises(ValueError, match=f"env.{name} = 0 .*>= 1.*Remedy"):
             cameras(**{name: value})
+
+
+def test_cameras_follow_overrides_of_the_command_line_and_their_own_stay():
+    from isaaclab_tasks.utils import resolve_task_config
+
+    def settled(*words: str):
+        cfg, _ = resolve_task_config("FlowRL-Transport-DualFranka-Vision", None, overrides=list(words))
+        cfg.validate()
+        cfg.validate()  # environments do so again
+        return cfg
+
+    entry_point(TASK, "env_cfg")
+    default = settled()
+    cfg = settled("env.wrists.wrist=Robot_2", "env.scene.front.width=64", "env.supersampling=2")
+    assert cfg.scene.wrist.prim_path == default.scene.wrist.prim_path.replace("/Robot/", "/Robot_2/")
+    assert (cfg.scene.front.width, cfg.scene.front.height, cfg.scene.wrist.width) == (64, 192, 192)
+    assert cfg.observations.front.rgb.params["factor"] == 2
+    cfg = settled("env.scene.front.offset.pos=[1.0,0.0,0.5]", "env.image_size=48", "presets=varied_pictures")
+    assert list(cfg.scene.front.offset.pos) == [1.0, 0.0, 0.5] and cfg.scene.front.width == 48
+    assert cfg.observations.front.rgb.modifiers, "what else there is of a picture stays"
+    with pytest.raises(ValueError, match=r"env.wrists.wrist = 'Robot_9' .*'Robot', 'Robot_2'"):
+        settled("env.wrists.wrist=Robot_9")
+    with pytest.raises(ValueError, match=r"env.wrists = .*a robot for wrist, wrist_2"):
+        settled("env.wrists={'wrist':'Robot'}")

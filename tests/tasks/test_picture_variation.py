@@ -64,8 +64,21 @@ def test_the_preset_varies_pictures_and_nothing_else(make_env, task, engine):
             assert torch.equal(again[camera], first[camera]), "the seed decides"
             assert not torch.equal(other[camera], first[camera]), "between episodes"
         torch.testing.assert_close(env.step(torch.zeros(NUM_ENVS, 7))[0]["state"], plain)
+        check_lenses(env)
         check_cameras(env)
         check_clutter(env)
+
+
+def check_lenses(env) -> None:
+    """They are as long as allowed, and others in each environment and episode."""
+    for camera in CAMERAS:
+        (term,) = env.observation_manager._group_obs_term_cfgs[camera]
+        (lens,) = term.modifiers
+        focal = lens.func._focal.clone()
+        assert focal.min() > 1.0 and focal.max() <= 1.15 and len(focal.unique()) == NUM_ENVS
+        env.reset(seed=5)
+        assert not torch.isclose(lens.func._focal, focal).any()
+        env.reset(seed=3)
 
 
 def check_cameras(env) -> None:

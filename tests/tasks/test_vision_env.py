@@ -74,6 +74,46 @@ def test_the_wrist_camera_moves_with_the_hand(env):
     assert (change["front"] < 5).float().mean() > 0.5, "most of what the front camera sees stays"
 
 
+def test_only_asked_for_pictures_are_rendered_again_at_the_ends_of_episodes(env, monkeypatch):
+    """The others show what they showed when all were computed, and `reset` computes no last observations."""
+    renders = {name: count_renders(monkeypatch, env.scene[name]) for name in ("front", "wrist")}
+    still = torch.zeros(NUM_ENVS, 7)
+    seen = {}
+    for host in (False, True):
+        env.reset(seed=0)
+        monkeypatch.setattr(env.cfg, "compute_final_obs", host)
+        env.episode_length_buf[2] = env.max_episode_length - 1
+        before = {name: len(calls) for name, calls in renders.items()}
+        _, _, _, truncated, extras = env.step(still)
+        assert truncated.tolist() == [False, False, True, False]
+        seen[host] = extras["final_obs"]
+        assert [len(renders[name]) - before[name] for name in renders] == [1 + host] * 2
+        assert "final_obs" not in env.step(still)[4]
+    assert seen[False].keys() == {"policy", "state"} and seen[True].keys() == {*seen[False], "front", "wrist"}
+    assert all(torch.equal(seen[True][name], group) for name, group in seen[False].items())
+    monkeypatch.setattr(env.cfg, "compute_final_obs", False)
+    monkeypatch.setattr(env, "final_obs_groups", {"state", "front"})
+    env.reset(seed=0)
+    assert "final_obs" not in env.extras
+    env.episode_length_buf[2] = env.max_episode_length - 1
+    final = env.step(still)[4]["final_obs"]
+    assert final.keys() == {"state", "front"} and torch.equal(final["front"], seen[True]["front"])
+
+
+def count_renders(monkeypatch, camera) -> list:
+    """List that grows whenever a camera renders."""
+    calls, render = [], camera._update_buffers_impl
+    monkeypatch.setattr(camera, "_update_buffers_impl", lambda *args: (calls.append(None), render(*args)))
+    return calls
+
+
+def test_final_observations_of_unknown_groups_are_refused():
+    cfg = entry_point(TASKS[0], "env_cfg")()
+    cfg.final_obs_groups = ["front", "rear"]
+    with pytest.raises(ValueError, match=r"env.final_obs_groups = 'rear' .*'front'"):
+        cfg.validate_config()
+
+
 def test_a_policy_fits_the_environment(env):
     obs, _ = env.reset(seed=0)
     shapes = {name: list(obs[name].shape[1:]) for name in ("front", "wrist")}

@@ -23,6 +23,15 @@ class ManipulationEnv(ManagerBasedRLEnv):
     chunk_view: ChunkView | None = None
     """What is shown; None without a viewer."""
 
+    final_obs_groups: set[str]
+    """Observation groups of which ``extras["final_obs"]`` shows the last ones of episodes; learners add what they need.
+
+    At first those of ``cfg.final_obs_groups``. Each group of pictures has all its cameras rendered once more in every
+    step in which an episode ends.
+    """
+
+    _steps: bool = False
+
     def __init__(self, cfg: ManipulationEnvCfg, **kwargs):
         """Create the environment; raises a ValueError when the machine lacks the device of ``cfg.sim``."""
         require_device("--device", cfg.sim.device)
@@ -31,6 +40,9 @@ class ManipulationEnv(ManagerBasedRLEnv):
     def load_managers(self) -> None:
         """Create the managers, and what shows their doings where there is a viewer."""
         super().load_managers()
+        shapes = self.observation_manager.group_obs_dim
+        vectors = [name for name, shape in shapes.items() if len(shape) == 1]
+        self.final_obs_groups = set(vectors if self.cfg.final_obs_groups is None else self.cfg.final_obs_groups)
         if self.sim.visualizers:
             self.chunk_view = ChunkView(self)
 
@@ -38,9 +50,18 @@ class ManipulationEnv(ManagerBasedRLEnv):
         """Execute a chunk, shape (E, H * A), after showing where it leads."""
         if self.chunk_view is not None:
             self.chunk_view.show_chunks(action.to(self.device))
-        return super().step(action)
+        self.extras.pop("final_obs", None)
+        self._steps = True
+        try:
+            return super().step(action)
+        finally:
+            self._steps = False
 
     def _reset_idx(self, env_ids: Sequence[int]) -> None:
         if self.chunk_view is not None:
             self.chunk_view.show_outcomes(env_ids)
+        if self._steps and "final_obs" not in self.extras:
+            manager = self.observation_manager
+            groups = [name for name in manager.active_terms if name in self.final_obs_groups]
+            self.extras["final_obs"] = {name: manager.compute_group(name) for name in groups}
         super()._reset_idx(env_ids)

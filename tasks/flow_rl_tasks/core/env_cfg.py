@@ -11,6 +11,7 @@ from isaaclab.utils import configclass
 from isaaclab.visualizers import VisualizerCfg
 from isaaclab_tasks.utils import PresetCfg
 
+from flow_rl.utils.check import require_choice
 from flow_rl_tasks.mdp import ticks_per_action
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg
 from flow_rl_tasks.variations.cameras import front_camera
@@ -46,7 +47,12 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
     sim: SimulationCfg = simulation_cfg(ManipulationPhysicsCfg())
     decimation: int = 4
     is_finite_horizon: bool = False  # time-outs are bootstrapped from the final observation
-    compute_final_obs: bool = True
+    final_obs_groups: list[str] | None = None
+    """Observation groups of which ``extras["final_obs"]`` shows the last ones of episodes; None for all but pictures.
+
+    Learners add what they need to :attr:`~flow_rl_tasks.core.env.ManipulationEnv.final_obs_groups`. With
+    ``compute_final_obs`` the host shows all groups, and renders all cameras twice in most steps.
+    """
 
     def __post_init__(self):
         """Offer the preset ``sim_to_real``; comes last, when the scene is complete."""
@@ -72,3 +78,6 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         """Refuse a chunk length that does not divide the environment step, and settle what depends on the engine."""
         ticks_per_action(self.actions.chunk.horizon, self.decimation)
         keep_combined_friction(self)
+        groups = [name for name, group in vars(self.observations).items() if group is not None]
+        for name in self.final_obs_groups or ():
+            require_choice("env.final_obs_groups", name, groups)

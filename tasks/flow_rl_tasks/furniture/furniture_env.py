@@ -23,6 +23,7 @@ class FurnitureEnv(ManipulationEnv):
         """Create the assembly, then the managers whose terms need it."""
         self.assembly = Assembly(self, self.cfg.furniture)
         super().load_managers()
+        self.assembly.weigh()  # again: by now events have drawn the masses
 
     def _reset_idx(self, env_ids: Sequence[int]) -> None:
         over = ended(self, env_ids)  # asked before the lengths of episodes are forgotten

@@ -4,6 +4,7 @@
 """Environment of the furniture tasks, made from the data of a furniture and an amount of randomisation."""
 
 import math
+from collections.abc import Callable
 from dataclasses import MISSING
 
 from isaaclab.envs.mdp import BinaryJointPositionActionCfg
@@ -13,11 +14,13 @@ from isaaclab.utils import configclass, replace
 from isaaclab_newton.physics import NewtonCfg
 from isaaclab_tasks.utils import PresetCfg
 
+from flow_rl.utils.check import require, require_choice
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 from flow_rl_assets.furniture import Furniture
 from flow_rl_assets.parts import part_cfg
 from flow_rl_tasks import mdp
 from flow_rl_tasks.core.env_cfg import ManipulationEnvCfg, simulation_cfg, view
+from flow_rl_tasks.core.follow import default_of, follow
 from flow_rl_tasks.core.table_cfg import (
     ARM_JOINTS,
     FINGERS,
@@ -43,6 +46,13 @@ class RandomizationCfg:
 
     joints: float = MISSING
     """Greatest offset of each joint of the arm [rad]."""
+
+    def params(self) -> dict[str, dict]:
+        """Parameters of the events that act accordingly."""
+        return {
+            "reset_parts": {"position": self.position, "yaw": self.yaw},
+            "reset_arm": {"position_range": (-self.joints, self.joints)},
+        }
 
 
 LOW = RandomizationCfg(position=0.015, yaw=math.radians(15), joints=0.03)
@@ -112,7 +122,7 @@ class FurnitureObservationsCfg:
 
     @configclass
     class PolicyCfg(ObservationGroupCfg):
-        """State: 16 numbers of the robot in the environment's frame, and 7 of each part as seen from the tool."""
+        """State: 16 numbers of the robot in the environment's frame, and 9 of each part as seen from the tool."""
 
         eef_pos = ObservationTermCfg(func=mdp.body_frame_pos, params={"robot_cfg": HAND, "offset": TCP_OFFSET})
         eef_rot6d = ObservationTermCfg(func=mdp.body_rot6d, params={"robot_cfg": HAND})
@@ -160,8 +170,15 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
     furniture: Furniture = MISSING
     """Parts and joints."""
 
+    make: Callable[[float], Furniture] | None = None
+    """Function that returns the furniture with another clearance [m]; None for one whose clearance is fixed."""
+
     randomization: RandomizationCfg = LOW
     """Beginnings of episodes."""
+
+    part_rotation: str = "rot6d"
+    """How policies and critics see the orientations of parts: ``rot6d``, two columns of a matrix, or ``quat``, as all
+    checkpoints from before this setting; 9 or 7 numbers of each part."""
 
     sim: SimulationCfg = simulation_cfg(FurniturePhysicsCfg(), view((1.15, -0.6, 0.55), (0.45, 0.0, 0.08)))
     decimation: int = 8
@@ -178,12 +195,30 @@ class FurnitureEnvCfg(ManipulationEnvCfg):
         names = list(self.furniture.parts)
         for name, part in self.furniture.parts.items():
             setattr(self.scene, name, part_cfg(name, part))
-        self.observations.policy.parts.params["names"] = names
-        self.events.reset_parts.params |= {
-            "objects": names,
-            "position": self.randomization.position,
-            "yaw": self.randomization.yaw,
-        }
-        self.events.reset_arm.params["position_range"] = (-self.randomization.joints, self.randomization.joints)
+        self.observations.policy.parts.params |= {"names": names, "rotation": self.part_rotation}
+        self.events.reset_parts.params["objects"] = names
+        for event, params in self.randomization.params().items():
+            getattr(self.events, event).params |= params
         self.terminations.watch(names)
         super().__post_init__()
+
+    def validate_config(self) -> None:
+        """Let events and scene follow ranges and parts that were overridden, which happens after construction."""
+        super().validate_config()
+        was = default_of(self, "randomization").params()
+        for name, params in self.randomization.params().items():
+            if (event := getattr(self.events, name)) is not None:
+                follow(event.params, was[name], params)
+        require_choice("env.part_rotation", self.part_rotation, ("rot6d", "quat"))
+        was, now = {"rotation": default_of(self, "part_rotation")}, {"rotation": self.part_rotation}
+        for group in vars(self.observations).values():
+            if (parts := getattr(group, "parts", None)) is not None:
+                follow(parts.params, was, now)
+        was = default_of(self, "furniture")
+        if (clearance := self.furniture.clearance) != was.clearance:
+            field, remedy = "env.furniture.clearance", "leave it out."
+            require(self.make is not None, field, clearance, f"{was.clearance} for this furniture", remedy)
+            follow(self.furniture, was, self.make(clearance))
+        for name, part in self.furniture.parts.items():
+            follow(getattr(self.scene, name), part_cfg(name, was.parts[name]), part_cfg(name, part))
+        self.furniture.validate()

@@ -49,9 +49,11 @@ class SubTasks(CommandTerm):
                 f" one or more of {', '.join(SUBTASKS)}."
             )
         cfg.robot_cfg.resolve(env.scene)
+        cfg.robot_cfg.finalize(self.device)
         self.kitchen, self.kettle = env.scene["kitchen"], env.scene["kettle"]
         # engines order joints as they like
-        self.joint_ids = self.kitchen.find_joints(list(ELEMENTS), preserve_order=True)[0]
+        joints = self.kitchen.find_joints(list(ELEMENTS), preserve_order=True)[0]
+        self.joint_ids = torch.tensor(joints, device=self.device)
         self._threshold = torch.tensor([element.threshold for element in ELEMENTS.values()], device=self.device)
         self._back = torch.tensor(BACK_BURNER, device=self.device)
         self._targets = torch.tensor([SUBTASKS.index(name) for name in cfg.targets], device=self.device)
@@ -181,11 +183,11 @@ class Detents(ActionTerm):
         super().__init__(cfg, env)
         self._raw_actions = torch.zeros(self.num_envs, 0, device=self.device)
         self._detents = [
-            (self._asset.find_joints([name])[0], torch.tensor(element.link.detents, device=self.device))
+            (self._asset.find_joints([name])[0][0], torch.tensor(element.link.detents, device=self.device))
             for name, element in ELEMENTS.items()
             if element.link.detents
         ]
-        self._joint_ids = [joint for joints, _ in self._detents for joint in joints]
+        self._joint_ids = torch.tensor([joint for joint, _ in self._detents], device=self.device)
 
     @property
     def action_dim(self) -> int:
@@ -209,8 +211,8 @@ class Detents(ActionTerm):
         """Draw the joints to where they click next."""
         position = self._asset.data.joint_pos.torch
         targets = [
-            detents[(position[:, joints] - detents).abs().argmin(dim=1)].unsqueeze(1)
-            for joints, detents in self._detents
+            detents[(position[:, joint, None] - detents).abs().argmin(dim=1)].unsqueeze(1)
+            for joint, detents in self._detents
         ]
         command = self._asset.actuators.target_command
         command.set_position_index(value=torch.cat(targets, dim=1), joint_ids=self._joint_ids)

@@ -24,6 +24,7 @@ from .observations import (
     object_quat,
     object_rel_pos,
     object_rel_quat,
+    object_rot6d,
     object_to_place,
 )
 from .pictures import LongerLens, mean_image, scatter_clutter, shift_camera
@@ -62,6 +63,7 @@ __all__ = [
     "object_quat",
     "object_rel_pos",
     "object_rel_quat",
+    "object_rot6d",
     "object_to_place",
     "placed",
     "planned_path",

@@ -64,12 +64,18 @@ class JointData:
     engage_depth: float
     turn: float
     advance: float
-    stiffness: float
-    damping: float
-    tilt_stiffness: float
-    tilt_damping: float
-    drag: float
-    weight: float
+
+
+@wp.struct
+class ThreadData:
+    """Threads of all environments E and joints J; see :class:`flow_rl_assets.furniture.Thread`."""
+
+    stiffness: wp.array2d(dtype=float)
+    damping: wp.array2d(dtype=float)
+    tilt_stiffness: wp.array2d(dtype=float)
+    tilt_damping: wp.array2d(dtype=float)
+    drag: wp.array2d(dtype=float)
+    weight: wp.array2d(dtype=float)
 
 
 @wp.struct
@@ -98,7 +104,10 @@ def wrap(angle: float):
 
 @wp.func
 def thread_wrench(
-    joint: JointData,
+    threads: ThreadData,
+    env: int,
+    j: int,
+    advance: float,
     error: float,
     axis: wp.vec3,
     part_axis: wp.vec3,
@@ -107,18 +116,21 @@ def thread_wrench(
 ):
     """Force and torque on the peg at its centre of mass, from its motion relative to the hole."""
     turn_rate = -wp.dot(spin, axis)
-    rate_error = joint.advance * turn_rate + wp.dot(point_velocity, axis)
-    force = (joint.weight * axis[2] - joint.stiffness * error - joint.damping * rate_error) * axis
+    rate_error = advance * turn_rate + wp.dot(point_velocity, axis)
+    pull = threads.weight[env, j] * axis[2] - threads.stiffness[env, j] * error - threads.damping[env, j] * rate_error
     swing = spin + turn_rate * axis
     torque = (
-        joint.tilt_stiffness * wp.cross(part_axis, axis) - joint.tilt_damping * swing + joint.drag * turn_rate * axis
+        threads.tilt_stiffness[env, j] * wp.cross(part_axis, axis)
+        - threads.tilt_damping[env, j] * swing
+        + threads.drag[env, j] * turn_rate * axis
     )
-    return wp.spatial_vector(force, torque)
+    return wp.spatial_vector(pull * axis, torque)
 
 
 @wp.kernel
 def update_assembly(
     joints: wp.array(dtype=JointData),
+    threads: ThreadData,
     frames: wp.array(dtype=wp.transform),
     com: wp.array(dtype=wp.vec3),
     bodies: wp.array2d(dtype=int),
@@ -192,7 +204,7 @@ def update_assembly(
                 onto_spin = wp.spatial_bottom(onto_velocity)
                 spin = wp.spatial_bottom(part_velocity) - onto_spin
                 slip = wp.spatial_top(part_velocity) - wp.spatial_top(onto_velocity) - wp.cross(onto_spin, arm)
-                wrench = thread_wrench(joint, error, axis, part_axis, slip, spin)
+                wrench = thread_wrench(threads, env, j, joint.advance, error, axis, part_axis, slip, spin)
                 force[part_body] += wrench
                 reaction = -wp.spatial_top(wrench)
                 force[onto_body] += wp.spatial_vector(reaction, wp.cross(arm, reaction) - wp.spatial_bottom(wrench))
@@ -245,8 +257,7 @@ class Assembly:
         self.names = list(furniture.parts)
         self._parts = [env.scene[name] for name in self.names]
         self.num_envs, self.num_joints, self.device = env.num_envs, len(furniture.joints), env.device
-        substep = env.sim.cfg.dt / env.sim.cfg.physics.num_substeps
-        data = [self._joint_data(joint, substep) for joint in furniture.joints]
+        data = [self._joint_data(joint) for joint in furniture.joints]
         frames = [wp.transform(*frame.transform()) for joint in furniture.joints for frame in joint.onto_frames]
         for joint_data, joint, first in zip(data, furniture.joints, self._first_frames(), strict=True):
             joint_data.first_frame, joint_data.num_frames = first, len(joint.onto_frames)
@@ -256,26 +267,31 @@ class Assembly:
         self._com = wp.array(com, dtype=wp.vec3, device=self.device)
 
         shape = (self.num_envs, self.num_joints)
+        self._threads = ThreadData()
+        threads = ("stiffness", "damping", "tilt_stiffness", "tilt_damping", "drag", "weight")
+        self._thread = {name: self._buffer(self._threads, name, shape) for name in threads}
+        self.weigh()
         self._state = AssemblyState()
-        self.engaged = self._buffer("engaged", shape, torch.int32)
+        self.engaged = self._buffer(self._state, "engaged", shape, torch.int32)
         """Whether the peg is in its thread, shape (E, J)."""
-        self.frame = self._buffer("frame", shape, torch.int32)
+        self.frame = self._buffer(self._state, "frame", shape, torch.int32)
         """Receiving frame that is nearest, or in use, shape (E, J)."""
-        self.turn = self._buffer("turn", shape)
+        self.turn = self._buffer(self._state, "turn", shape)
         """Turn since the peg engaged [rad], shape (E, J)."""
-        self.depth = self._buffer("depth", shape)
+        self.depth = self._buffer(self._state, "depth", shape)
         """Depth of the part's frame below the receiving one [m], shape (E, J)."""
-        self.lateral = self._buffer("lateral", shape)
+        self.lateral = self._buffer(self._state, "lateral", shape)
         """Distance between the axes [m], shape (E, J)."""
-        self.tilt = self._buffer("tilt", shape)
+        self.tilt = self._buffer(self._state, "tilt", shape)
         """Angle between the axes [rad], shape (E, J)."""
-        self.made = self._buffer("made", shape, torch.int32)
+        self.made = self._buffer(self._state, "made", shape, torch.int32)
         """Whether the joint is made, shape (E, J)."""
-        self.most_made = self._buffer("most_made", shape[:1], torch.int32)
+        self.most_made = self._buffer(self._state, "most_made", shape[:1], torch.int32)
         """Most joints that were made at the same time in this episode, shape (E,)."""
-        self._yaw, self._start_height = self._buffer("yaw", shape), self._buffer("start_height", shape)
-        self._begun = self._buffer("begun", shape[:1], torch.int32)
-        self._phases = self._buffer("phases", (*shape, len(self.PHASES)), torch.int32)
+        self._yaw = self._buffer(self._state, "yaw", shape)
+        self._start_height = self._buffer(self._state, "start_height", shape)
+        self._begun = self._buffer(self._state, "begun", shape[:1], torch.int32)
+        self._phases = self._buffer(self._state, "phases", (*shape, len(self.PHASES)), torch.int32)
         self._last_phases = torch.zeros(self._phases.shape, device=self.device)
         self._finished = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._bodies = env.sim.physics_manager.register_body_forces(self._parts, self.update)
@@ -285,10 +301,27 @@ class Assembly:
         wp.launch(
             update_assembly,
             dim=self.num_envs,
-            inputs=[self._joints, self._frames, self._com, self._bodies, pose, velocity, self._state],
+            inputs=[self._joints, self._threads, self._frames, self._com, self._bodies, pose, velocity, self._state],
             outputs=[force],
             device=self.device,
         )
+
+    def weigh(self) -> None:
+        """Fit the threads to the parts of each environment: what they carry, and what substeps can integrate."""
+        cfg = self._env.sim.cfg
+        substep = cfg.dt / cfg.physics.num_substeps
+        for j, joint in enumerate(self.furniture.joints):
+            if joint.thread is None:
+                continue
+            part = self._parts[self.names.index(joint.part)].data
+            mass = part.body_mass.torch[:, 0].double()
+            inertia = part.body_inertia.torch.reshape(self.num_envs, 9).double()
+            across = torch.minimum(inertia[:, 0], inertia[:, 4])
+            limits = {"stiffness": mass / substep, "damping": mass, "tilt_stiffness": across / substep}
+            limits |= {"tilt_damping": across, "drag": inertia[:, 8]}
+            for name, limit in limits.items():
+                self._thread[name][:, j] = (STABILITY * limit / substep).clamp(max=getattr(joint.thread, name))
+            self._thread["weight"][:, j] = -mass * cfg.gravity[2]
 
     def complete(self) -> torch.Tensor:
         """Whether all joints are made, shape (E,)."""
@@ -317,10 +350,12 @@ class Assembly:
         for buffer in (self.engaged, self.made, self.turn, self.most_made, self._phases, self._begun):
             index_fill_(buffer, env_ids, 0)
 
-    def _buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        """Tensor of zeros that the kernel sees as ``state.<name>``."""
+    def _buffer(
+        self, struct: AssemblyState | ThreadData, name: str, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """Tensor of zeros that the kernel sees as ``struct.<name>``."""
         buffer = torch.zeros(shape, dtype=dtype, device=self.device)
-        setattr(self._state, name, wp.from_torch(buffer))
+        setattr(struct, name, wp.from_torch(buffer))
         return buffer
 
     def _first_frames(self) -> list[int]:
@@ -328,27 +363,15 @@ class Assembly:
         counts = [len(joint.onto_frames) for joint in self.furniture.joints]
         return [sum(counts[:j]) for j in range(len(counts))]
 
-    def _joint_data(self, joint: Joint, substep: float) -> JointData:
-        """Numbers of one joint for the kernel; a thread's are limited to what substeps [s] can integrate."""
+    def _joint_data(self, joint: Joint) -> JointData:
+        """Numbers of one joint for the kernel."""
         data = JointData()
         data.part, data.onto = self.names.index(joint.part), self.names.index(joint.onto)
         data.part_frame = wp.transform(*joint.part_frame.transform())
         for name in ("depth", "depth_tolerance", "lateral_tolerance", "tilt_tolerance"):
             setattr(data, name, getattr(joint, name))
         data.is_screw = int(joint.thread is not None)
-        if joint.thread is None:
-            return data
-        part = self._parts[data.part].data
-        mass = part.body_mass.torch[0].item()
-        inertia = part.body_inertia.torch[0].flatten().tolist()
-        axial, across = inertia[8], min(inertia[0], inertia[4])
-        thread = joint.thread
-        data.engage_depth, data.turn = thread.engage_depth, thread.turn
-        data.advance = thread.pitch / (2 * math.pi)
-        data.stiffness = min(thread.stiffness, STABILITY * mass / substep**2)
-        data.damping = min(thread.damping, STABILITY * mass / substep)
-        data.tilt_stiffness = min(thread.tilt_stiffness, STABILITY * across / substep**2)
-        data.tilt_damping = min(thread.tilt_damping, STABILITY * across / substep)
-        data.drag = min(thread.drag, STABILITY * axial / substep)
-        data.weight = -mass * self._env.sim.cfg.gravity[2]
+        if joint.thread is not None:
+            data.engage_depth, data.turn = joint.thread.engage_depth, joint.thread.turn
+            data.advance = joint.thread.pitch / (2 * math.pi)
         return data

@@ -16,6 +16,8 @@ import torch
 from isaaclab.managers import SceneEntityCfg
 from isaaclab.utils.math import matrix_from_quat, quat_apply, quat_conjugate, quat_mul
 
+from .constants import constant
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
 
@@ -43,6 +45,12 @@ def canonical_quat(quat: torch.Tensor, component: int) -> torch.Tensor:
     return torch.where(quat[:, component : component + 1] < 0.0, -quat, quat)
 
 
+def rot6d(quat: torch.Tensor) -> torch.Tensor:
+    """First two columns of the rotation matrices of quaternions (x, y, z, w), shapes (E, 6) and (E, 4)."""
+    matrix = matrix_from_quat(quat)
+    return torch.cat((matrix[:, :, 0], matrix[:, :, 1]), dim=1)
+
+
 @measured("m", "environment")
 def body_frame_pos(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
     """Position [m] of a point fixed to a body of the robot, shape (E, 3)."""
@@ -63,8 +71,7 @@ def body_frame_quat(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, positive: i
 @measured("-", "environment")
 def body_rot6d(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg) -> torch.Tensor:
     """Orientation of a body as the first two columns of its rotation matrix, shape (E, 6)."""
-    matrix = matrix_from_quat(env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1))
-    return finite(torch.cat((matrix[:, :, 0], matrix[:, :, 1]), dim=1))
+    return finite(rot6d(env.scene[robot_cfg.name].data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)))
 
 
 @measured("m/s, rad/s", "environment")
@@ -101,17 +108,29 @@ def object_quat(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> to
     return finite(canonical_quat(env.scene[object_cfg.name].data.root_quat_w.torch, 3))
 
 
+@measured("-", "environment")
+def object_rot6d(env: ManagerBasedEnv, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
+    """Orientation of an object as the first two columns of its rotation matrix, shape (E, 6)."""
+    return finite(rot6d(env.scene[object_cfg.name].data.root_quat_w.torch))
+
+
 @measured("m, -", "axes of the environment, counted from the tool")
 def object_poses(
-    env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float], names: list[str]
+    env: ManagerBasedEnv,
+    robot_cfg: SceneEntityCfg,
+    offset: tuple[float, float, float],
+    names: list[str],
+    rotation: str = "rot6d",
 ) -> torch.Tensor:
-    """Poses of objects, one after the other, shape (E, 7 * len(names)).
+    """Poses of objects, one after the other, shape (E, 9 or 7 of each).
 
-    Each is the vector [m] from a point fixed to a body of the robot, and the orientation (x, y, z, w), both along the
-    axes of the environment: small differences of position show best from near.
+    Each is the vector [m] from a point fixed to a body of the robot, and the orientation, both along the axes of the
+    environment: small differences of position show best from near. The rotation "rot6d" is the first two columns of a
+    matrix, "quat" is (x, y, z, w) with w positive, which jumps when a part passes a half turn.
     """
+    turned = {"rot6d": object_rot6d, "quat": object_quat}[rotation]
     objects = [SceneEntityCfg(name) for name in names]
-    poses = [(object_rel_pos(env, robot_cfg, offset, item), object_quat(env, item)) for item in objects]
+    poses = [(object_rel_pos(env, robot_cfg, offset, item), turned(env, item)) for item in objects]
     return torch.cat([values for pose in poses for values in pose], dim=1)
 
 
@@ -145,7 +164,7 @@ def object_to_place(
 ) -> torch.Tensor:
     """Vector [m] from an object to a place in the frame of the environment, shape (E, 3)."""
     pos = object_pos(env, object_cfg)
-    return torch.tensor(place, device=pos.device) - pos
+    return constant(place, pos.device) - pos
 
 
 @measured("-", "environment")
@@ -185,4 +204,4 @@ def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[
     data = env.scene[robot_cfg.name].data
     pos = data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
     quat = data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    return pos + quat_apply(quat, torch.tensor(offset, device=pos.device).expand_as(pos))
+    return pos + quat_apply(quat, constant(offset, pos.device).expand_as(pos))

@@ -17,6 +17,8 @@ from isaaclab.utils.math import combine_frame_transforms, quat_from_angle_axis, 
 from isaaclab.utils.modifiers import ModifierBase, ModifierCfg
 from isaaclab_newton.physics import NewtonBackendCfg
 
+from .constants import constant
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
     from isaaclab.managers import SceneEntityCfg
@@ -113,6 +115,6 @@ class scatter_clutter(ManagerTermBase):  # noqa: N801  a function that remembers
             (sample_uniform(*x, rows.shape, rows.device), side * sample_uniform(*y, rows.shape, rows.device)), dim=-1
         )
         yaw = sample_uniform(-torch.pi, torch.pi, rows.shape, rows.device)
-        up = torch.tensor((0.0, 0.0, 1.0), device=rows.device).expand(*rows.shape, 3)
+        up = constant((0.0, 0.0, 1.0), rows.device).expand(*rows.shape, 3)
         pos = torch.cat((place + env.scene.env_origins[env_ids, :2], self._height[:, env_ids, None]), dim=-1)
         self._poses[rows] = torch.cat((pos, quat_from_angle_axis(yaw, up)), dim=-1)

@@ -17,6 +17,7 @@ from isaaclab.utils.math import quat_apply, quat_from_angle_axis
 
 from flow_rl_assets.franka import HAND_BODY, TCP_OFFSET
 
+from .constants import constant
 from .pose_action import Rot6dPoseAction, bounded
 
 
@@ -57,7 +58,7 @@ def _(term: RelativeJointPositionAction, actions: torch.Tensor) -> torch.Tensor:
 
     A joint turns what is further out about the z axis of its link, where joints and links now are.
     """
-    robot, offset = term._asset, torch.tensor(TCP_OFFSET, device=term.device)
+    robot, offset = term._asset, constant(TCP_OFFSET, term.device)
     turns = torch.nn.functional.pad((actions * term._scale).cumsum(dim=2), (0, 0, 1, 0))  # (N, E, H + 1, A)
     poses = robot.data.body_link_pose_w.torch
     hand = poses[:, robot.find_bodies(HAND_BODY)[0][0]]
@@ -65,7 +66,7 @@ def _(term: RelativeJointPositionAction, actions: torch.Tensor) -> torch.Tensor:
     path = tool[:, None].expand(*turns.shape[:-1], 3)
     names = [name.replace("joint", "link") for name in term._joint_names]
     links = poses[:, robot.find_bodies(names, preserve_order=True)[0]]  # (E, A, 7)
-    axes = quat_apply(links[..., 3:], links.new_tensor((0.0, 0.0, 1.0)).expand(*links.shape[:-1], 3))
+    axes = quat_apply(links[..., 3:], constant((0.0, 0.0, 1.0), term.device).expand(*links.shape[:-1], 3))
     for joint in reversed(range(len(names))):
         centre, axis = links[:, None, joint, :3], axes[:, None, joint].expand_as(path)
         turn = quat_from_angle_axis(turns[..., joint].flatten(), axis.flatten(0, 2)).view(*path.shape[:-1], 4)

@@ -39,6 +39,8 @@ class Rot6dPoseAction(DifferentialInverseKinematicsAction):
 
     def __init__(self, cfg: Rot6dPoseActionCfg, env: ManagerBasedEnv):
         super().__init__(cfg, env)
+        if not isinstance(self._joint_ids, slice):
+            self._joint_ids = torch.tensor(self._joint_ids, device=self.device)
         self._damping = 1e-4 * torch.eye(6, device=self.device)
         # An absolute action of zeros has no direction: it means a gripper that points down.
         down = torch.tensor((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), device=self.device)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from isaaclab.managers import SceneEntityCfg, TerminationTermCfg
+from isaaclab.utils.math import quat_apply_inverse
 
 from .observations import body_point_w, lies_at
 
@@ -21,9 +22,12 @@ ROBOT = SceneEntityCfg("robot")
 OBJECT = SceneEntityCfg("object")
 
 
-def lifted(env: ManagerBasedRLEnv, height: float, object_cfg: SceneEntityCfg = OBJECT) -> torch.Tensor:
-    """Whether the centre of an object is above a height [m], shape (E,)."""
-    return env.scene[object_cfg.name].data.root_pos_w.torch[:, 2] - env.scene.env_origins[:, 2] > height
+def lifted(
+    env: ManagerBasedRLEnv, height: float, highest: float = 1.0, object_cfg: SceneEntityCfg = OBJECT
+) -> torch.Tensor:
+    """Whether the centre of an object is above a height [m], and not thrown beyond the ``highest`` one, shape (E,)."""
+    z = env.scene[object_cfg.name].data.root_pos_w.torch[:, 2] - env.scene.env_origins[:, 2]
+    return (z > height) & (z < highest)
 
 
 def placed(
@@ -34,9 +38,10 @@ def placed(
     tolerance: tuple[float, float],
     height: float,
     clearance: float,
+    span: tuple[float, float] = (0.0, 0.0),
     object_cfg: SceneEntityCfg = OBJECT,
 ) -> torch.Tensor:
-    """Whether an object lies at its place and the tool has gone away, shape (E,).
+    """Whether an object lies at its place and the tool has gone away, in whichever direction, shape (E,).
 
     Args:
         env: The environment.
@@ -45,11 +50,15 @@ def placed(
         place: Centre x and y of the place in the frame of the environment [m].
         tolerance: Greatest distance of the object's centre along x and along y [m].
         height: Greatest height of the object's centre [m].
-        clearance: Least height of the tool above the object's centre [m].
+        clearance: Least distance of the tool from the line below; nobody can hold the object from there [m].
+        span: From where to where along the object's x axis the line goes by which it can be held [m].
         object_cfg: The object.
     """
-    above = body_point_w(env, robot_cfg, offset)[:, 2] - env.scene[object_cfg.name].data.root_pos_w.torch[:, 2]
-    return lies_at(env, place, tolerance, height, object_cfg) & (above > clearance)
+    data = env.scene[object_cfg.name].data
+    tool = body_point_w(env, robot_cfg, offset) - data.root_pos_w.torch
+    x, y, z = quat_apply_inverse(data.root_quat_w.torch, tool).unbind(dim=1)
+    distance = torch.stack((x - x.clamp(*span), y, z), dim=1).norm(dim=1)
+    return lies_at(env, place, tolerance, height, object_cfg) & (distance > clearance)
 
 
 def all_of(env: ManagerBasedRLEnv, terms: Sequence[TerminationTermCfg]) -> torch.Tensor:

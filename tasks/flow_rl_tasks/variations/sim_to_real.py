@@ -43,7 +43,7 @@ MAX_LATENCY = 1
 """Most control ticks of 0.1 s by which actions reach the robot late: inference, network and the robot's own loop."""
 
 OBJECT_NOISE = 0.001
-"""Standard deviation of what is seen of objects: 1 mm, a milliradian of a door, 2 milliradians of an orientation."""
+"""Standard deviation of what is seen of objects: 1 mm, a milliradian of a door, 1 or 2 of an orientation."""
 
 
 def for_transfer(value: Any, otherwise: Any = None) -> PresetCfg:

@@ -4,17 +4,24 @@
 """Tasks seen through cameras: what turns the state variant of a task into its ``-Vision`` variant."""
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 from isaaclab.envs.mdp import image_rgb
 from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
+from isaaclab.scene import InteractiveSceneCfg
 from isaaclab.sensors import CameraCfg
 from isaaclab.utils import configclass
 
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_choice
 from flow_rl_tasks import mdp
-from flow_rl_tasks.variations.cameras import policy_cameras
+from flow_rl_tasks.core.follow import default_of, follow
+from flow_rl_tasks.variations.cameras import Vector, policy_cameras
 from flow_rl_tasks.variations.pictures import vary_pictures
 from flow_rl_tasks.variations.sim_to_real import PROPRIOCEPTION
+
+SETTINGS = ("image_size", "supersampling", "front_eye", "front_target", "wrists")
+"""Fields of :class:`VisionMixin`, from which cameras and pictures are made."""
 
 
 @configclass
@@ -45,39 +52,51 @@ class VisionMixin:
     def __post_init__(self):
         """Add the cameras, and leave the actor what it can feel."""
         super().__post_init__()
-        cameras = self._cameras()
-        for name, camera in cameras.items():
+        pictures = _pictures(**{name: getattr(self, name) for name in SETTINGS})
+        for name, (camera, term) in pictures.items():
             setattr(self.scene, name, camera)
             setattr(self.observations, name, ObservationGroupCfg())
-            getattr(self.observations, name).rgb = self._image(name)
+            getattr(self.observations, name).rgb = term
         self.observations.state = copy.deepcopy(self.observations.policy)
         self.observations.state.enable_corruption = False
         for name, term in list(vars(self.observations.policy).items()):
             if isinstance(term, ObservationTermCfg) and name.removesuffix("_2") not in PROPRIOCEPTION:
                 setattr(self.observations.policy, name, None)
-        vary_pictures(self, tuple(cameras))
+        vary_pictures(self, tuple(pictures))
 
     def validate_config(self) -> None:
-        """Let the cameras follow the fields above where those were overridden, which happens after construction."""
+        """Let cameras and pictures follow the fields above where those were overridden, after construction."""
         super().validate_config()
-        default = type(self)()
-        names = ("image_size", "supersampling", "front_eye", "front_target")
-        if all(getattr(self, name) == getattr(default, name) for name in names):
-            return
-        for name, camera in self._cameras().items():
-            present, term = getattr(self.scene, name), getattr(self.observations, name).rgb
-            present.width, present.height, present.offset = camera.width, camera.height, camera.offset
-            term.func, term.params = (image := self._image(name)).func, image.params
+        default, present = ({name: read(self, name) for name in SETTINGS} for read in (default_of, getattr))
+        _check(self.scene, default["wrists"], **present)
+        was, now = _pictures(**default), _pictures(**present)
+        for name, (camera, term) in now.items():
+            follow(getattr(self.scene, name), was[name][0], camera)
+            follow(getattr(self.observations, name).rgb, was[name][1], term)
 
-    def _cameras(self) -> dict[str, CameraCfg]:
-        for name in ("image_size", "supersampling"):
-            value = getattr(self, name)
-            require(value >= 1, f"env.{name}", value, "an integer >= 1", "leave it out to use the default.")
-        return policy_cameras(self.image_size * self.supersampling, self.front_eye, self.front_target, self.wrists)
 
-    def _image(self, name: str) -> ObservationTermCfg:
-        sensor = SceneEntityCfg(name)
-        if self.supersampling > 1:
-            return ObservationTermCfg(func=mdp.mean_image, params={"sensor_cfg": sensor, "factor": self.supersampling})
-        params = {"sensor_cfg": sensor, "normalize": False, "channel_first": True}
-        return ObservationTermCfg(func=image_rgb, params=params)
+def _check(scene: InteractiveSceneCfg, cameras: Iterable[str], *, wrists: dict[str, str], **settings: Any) -> None:
+    """Refuse sizes of nothing, cameras that the task has not, and robots that the scene has not."""
+    for name in ("image_size", "supersampling"):
+        remedy = "leave it out to use the default."
+        require(settings[name] >= 1, f"env.{name}", settings[name], "an integer >= 1", remedy)
+    listed = ", ".join(cameras)
+    require([*wrists] == [*cameras], "env.wrists", wrists, f"a robot for {listed}", "override env.wrists.<camera>.")
+    robots = [asset.prim_path.split("/")[-1] for name, asset in vars(scene).items() if name.startswith("robot")]
+    for name, robot in wrists.items():
+        require_choice(f"env.wrists.{name}", robot, robots)
+
+
+def _pictures(
+    image_size: int, supersampling: int, front_eye: Vector, front_target: Vector, wrists: dict[str, str]
+) -> dict[str, tuple[CameraCfg, ObservationTermCfg]]:
+    """Each camera by its name, and the observation of its picture."""
+    cameras = policy_cameras(image_size * supersampling, front_eye, front_target, wrists)
+    return {name: (camera, _picture(name, supersampling)) for name, camera in cameras.items()}
+
+
+def _picture(camera: str, supersampling: int) -> ObservationTermCfg:
+    sensor = SceneEntityCfg(camera)
+    if supersampling > 1:
+        return ObservationTermCfg(func=mdp.mean_image, params={"sensor_cfg": sensor, "factor": supersampling})
+    return ObservationTermCfg(func=image_rgb, params={"sensor_cfg": sensor, "normalize": False, "channel_first": True})

@@ -132,10 +132,11 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         return
     listed = ", ".join(f"{key} {found[key]} vs {policy_settings[key]}" for key in differ)
     if any(key in task_keys for key in differ):
+        old = " One of a furniture from before part_rotation needs env.part_rotation=quat." * (differ == ["obs_dim"])
         raise InputError(
             f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
             f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
-            f"one with flow-rl pretrain --task {task or '<task>'}."
+            f"one with flow-rl pretrain --task {task or '<task>'}.{old}"
         )
     values = {key: found[key] for key in differ}
     values |= {f"encoder.{key}": value for key, value in (values.pop("encoder", None) or {}).items()}

@@ -3,12 +3,14 @@
 
 """Environments of the round_table task."""
 
+from collections.abc import Callable
+
 from isaaclab.utils import configclass
 
 from flow_rl_assets.furniture import Furniture
 from flow_rl_tasks.furniture.furniture_env_cfg import MED, FurnitureEnvCfg, RandomizationCfg
 
-from .round_table import ROUND_TABLE
+from .round_table import ROUND_TABLE, round_table
 
 
 @configclass
@@ -16,6 +18,7 @@ class RoundTableLowEnvCfg(FurnitureEnvCfg):
     """Screw a leg into a round top and insert it into a cross base."""
 
     furniture: Furniture = ROUND_TABLE
+    make: Callable[[float], Furniture] = round_table
     episode_length_s: float = 100.0
 
 

@@ -69,6 +69,7 @@ class SquareTerminationsCfg(TabletopTerminationsCfg):
         tolerance=(2 * CLEARANCE, 2 * CLEARANCE),
         height=PEG_HEIGHT / 2,
         clearance=0.05,
+        span=(-0.03, NUT_WIDTH / 2 + HANDLE_LENGTH),
     )
 
 

@@ -94,6 +94,8 @@ LID = Part(
 """A lid; its frame is in the middle of the bar by which it is taken."""
 
 TOOL_IN_GOAL = {"place": GOAL, "tolerance": (BIN_SIZE[0] / 2, BIN_SIZE[1] / 2), "height": TOOL_REST + 0.01}
+HAMMER_SPAN = (-(HANDLE_SIZE[0] + HEAD_SIZE[0]) / 2, HANDLE_SIZE[0] / 2)
+"""Where along its x axis the hammer can be held [m]."""
 TRASH_IN_BIN = {"place": TRASH, "tolerance": (TRASH_BIN_SIZE[0] / 2,) * 2, "height": TRASH_REST + 0.01}
 
 
@@ -198,6 +200,8 @@ class TransportEventsCfg(RobotEventsCfg):
 def _left_at(object_cfg: SceneEntityCfg, robot_cfg: SceneEntityCfg, place: dict) -> DoneTerm:
     """Condition that an object lies at its place and a robot's gripper has left it."""
     params = {"robot_cfg": robot_cfg, "offset": TCP_OFFSET, "object_cfg": object_cfg, "clearance": 0.05}
+    if object_cfg is TOOL_CFG:
+        params["span"] = HAMMER_SPAN
     return DoneTerm(func=mdp.placed, params=params | place)
 
 
