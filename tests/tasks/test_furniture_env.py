@@ -153,7 +153,7 @@ def test_rotations_of_parts_may_be_what_they_were():
     same = {"image_shapes": {}, "action_dim": 10, "horizon": 8, "hidden_dims": [64], "activation": "mish"}
     same |= {"time_embedding_dim": 16, "prediction": "velocity", "obs_scaling": "plain", "encoder": None}
     with pytest.raises(ValueError, match="env.part_rotation=quat"):
-        check_compatible({"flow_rl": {**same, "obs_dim": 30}}, {**same, "obs_dim": 34}, ONE_LEG)
+        check_compatible({"flow_rl": {**same, "obs_dim": 30, "task": ONE_LEG}}, {**same, "obs_dim": 34}, ONE_LEG)
 
 
 # -- beginnings -------------------------------------------------------------------------------------------------------

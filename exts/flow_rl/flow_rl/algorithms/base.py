@@ -96,8 +96,6 @@ class FlowAlgorithm(ABC):
         self.missing_final_obs = torch.zeros((), dtype=torch.bool, device=device)
         self.skipped_steps = torch.zeros((), device=device)
         self._apply_schedules()
-        # environments that show the last observations of some groups only, because pictures are dear, show these too
-        getattr(getattr(env, "unwrapped", env), "final_obs_groups", set()).update(self.final_sources)
 
     """
     What a base or a learner adds.
@@ -312,11 +310,6 @@ class FlowAlgorithm(ABC):
         """Observations (E,) before resets, valid only where an episode ended."""
         obs = {group: extras["final_obs"][group].to(self.device) for group in self.final_sources}
         return obs if self.view is None else self.view(obs)
-
-    @property
-    def final_sources(self) -> list[str]:
-        """Groups whose last observations of an episode are read from `extras["final_obs"]`."""
-        return self.critic_sources
 
     @property
     def progress(self) -> float:

@@ -23,7 +23,7 @@ from flow_rl.cli.options import one_line_errors, split_overrides
 from flow_rl.cli.overrides import check_override, check_overrides, given
 from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
-from flow_rl.utils.check import InputError, require
+from flow_rl.utils.check import InputError, require, require_package
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
@@ -195,6 +195,8 @@ def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[An
     """Return the environment's configuration, the checkpoint if there is one, and the chunk length."""
     require(args.particles >= 0, "--particles", args.particles, "0 or more", "leave it out for 16.")
     require(args.visualizer is None, "--viz", args.visualizer, "no choice here", "leave it out, or use play.")
+    for module, package in (("rerun", "rerun-sdk"), ("viser", "viser"), ("imageio_ffmpeg", "imageio-ffmpeg")):
+        require_package(module, package, "viewers")
     env_overrides = split_overrides(args, overrides)
     checkpoint, horizon = load_policy(args)
     env_cfg = env_config(args, env_overrides, horizon=horizon)

@@ -132,7 +132,8 @@ def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None =
         return
     listed = ", ".join(f"{key} {found[key]} vs {policy_settings[key]}" for key in differ)
     if any(key in task_keys for key in differ):
-        old = " One of a furniture from before part_rotation needs env.part_rotation=quat." * (differ == ["obs_dim"])
+        same_task = differ == ["obs_dim"] and task is not None and found.get("task") == task
+        old = " One from before parts were seen by their rotation matrices needs env.part_rotation=quat." * same_task
         raise InputError(
             f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
             f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
