@@ -28,6 +28,7 @@ OPTIONS = {
     "bandit": ["--iterations", "--seed"],
     "tasks": [],
     "learners": [],
+    "new": ["{learner}", "--output"],
     "doctor": [],
 }
 SLOW = ("torch", "gymnasium", "isaaclab", "warp", "matplotlib")
