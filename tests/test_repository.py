@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from flow_rl.cli.main import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = {
     "exts", "tasks", "scripts", "assets", "tests", "extension.toml", "pyproject.toml", "README.md", "CHANGELOG.md",
@@ -145,9 +147,13 @@ def test_dependencies_are_what_is_imported(project, sources):
 
 def test_a_wheel_holds_every_file(project, tracked):
     """Whatever is not a module of a package is left out, and nobody notices in a checkout."""
-    for where in project["tool"]["setuptools"]["packages"]["find"]["where"]:
-        files = [path for path in tracked if path.is_relative_to(ROOT / where)]
+    setuptools = project["tool"]["setuptools"]
+    for where in setuptools["packages"]["find"]["where"]:
+        files = {path for path in tracked if path.is_relative_to(ROOT / where)}
         assert files
+        for package, patterns in setuptools["package-data"].items():
+            for pattern in patterns:
+                files -= set((ROOT / where / package.replace(".", "/")).glob(pattern))
         assert [path for path in files if path.suffix != ".py" or not (path.parent / "__init__.py").exists()] == []
 
 
@@ -174,7 +180,9 @@ def test_changelog_has_the_version(project):
     assert f"## {project['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_readme_names_only_scripts_that_exist():
-    named = set(re.findall(r"-p (scripts/\w+\.py)", (ROOT / "README.md").read_text()))
-    assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+def test_readme_names_only_commands_that_exist():
+    text = (ROOT / "README.md").read_text()
+    scripts = set(re.findall(r"-p (scripts/\w+\.py)", text))
+    assert [name for name in scripts if not (ROOT / name).exists()] == []
+    commands = set(re.findall(r"^(?:\./flow_rl\.sh|flow-rl) (\w+)", text, re.MULTILINE))
+    assert {"collect", "pretrain", "train", "evaluate", "new"} <= commands <= {*COMMANDS, "test"}
