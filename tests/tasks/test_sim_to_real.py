@@ -174,6 +174,29 @@ def test_parts_do_not_become_slippery_on_physx_and_threads_carry_them(make_env):
             assert friction.min() > 1.8
 
 
+@pytest.mark.parametrize("task", ["Transport-DualFranka", "OneLeg-Low-Franka", "Kitchen-Complete-Franka"])
+def test_each_startup_event_draws_what_it_names(make_env, task):
+    """Of every asset something else in each environment, friction in the engine."""
+    from isaaclab_ov import tensor_types as types
+
+    with make_env(1, NUM_ENVS, PRESET, task=f"FlowRL-{task}", physics="ovphysx") as env:
+        events = env.event_manager.active_terms["startup"]
+        assert len(events) >= 4
+        for event in events:
+            name = env.event_manager.get_term_cfg(event).params["asset_cfg"].name
+            view, data = env.scene[name].root_view, env.scene[name].data
+            kind = "" if name in env.scene.articulations else "RIGID_BODY_"
+            drawn = {
+                "mass": lambda data=data: data.body_mass.torch,
+                "gains": lambda data=data: torch.cat((data.joint_stiffness.torch, data.joint_damping.torch), dim=1),
+                "joint_friction": lambda data=data: data.joint_friction_coeff.torch,
+                "friction": lambda view=view, kind=kind: to_torch(
+                    view.get_attribute(getattr(types, f"{kind}SHAPE_FRICTION_AND_RESTITUTION"))
+                ),
+            }[event.removeprefix(f"{name}_")]()
+            assert drawn.reshape(NUM_ENVS, -1).std(dim=0).max() > 0.0, event
+
+
 @pytest.mark.parametrize(
     "task", ["Can-Franka", "Kitchen-Mixed-Franka", "Lamp-Med-Franka-Vision", "Transport-DualFranka"]
 )

@@ -182,6 +182,8 @@ def test_observations_are_what_the_contract_says(env):
     assert obs[:, :6].std() > 0.0
     for term, values in zip(terms, seen, strict=True):
         func = getattr(env.cfg.observations.policy, term["name"]).func
+        if "robot_cfg" in term["of"]:
+            assert term["of"]["robot_cfg"]["entity"] == ("robot_2" if "_2" in term["name"] else "robot"), term["name"]
         for index in range(NUM_ENVS):
             expected = SEEN[func.__name__](Raw(env, index, term["of"]))
             np.testing.assert_allclose(values[index].numpy(), expected, atol=2e-5, err_msg=term["name"])
