@@ -9,8 +9,12 @@ import pytest
 import torch
 
 
+@pytest.hookimpl(tryfirst=True)  # before marks select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none."""
+    """Mark unit tests, which are all others, and skip what needs a GPU where there is none."""
+    for item in items:
+        if not any(item.get_closest_marker(name) for name in ("sim", "slow", "gpu")):
+            item.add_marker("unit")
     if torch.cuda.is_available():
         return
     for item in items:
