@@ -132,7 +132,7 @@ def filmed_episodes(
         Pictures, shape (E, height, width, 3), and the mark of each environment, see :func:`flow_rl.utils.film.tile`;
         both are changed in place by the next step.
     """
-    env.final_obs_groups.add(group)
+    getattr(env, "final_obs_groups", set()).add(group)  # their last pictures too
     marks = ["running"] * env.num_envs
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
