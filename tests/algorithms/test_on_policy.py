@@ -244,3 +244,30 @@ def test_foreign_checkpoint(make_runner):
     """Another library's checkpoint is recognised."""
     with pytest.raises(ValueError, match="holds no flow policy.*flow-rl pretrain"):
         make_runner().alg.load({"actor_state_dict": {}, "iter": 3})
+
+
+def test_parameter_groups_of_a_learner(make_runner, monkeypatch):
+    """What a learner adds has its own rate, gradient norm and bound, and travels with checkpoints."""
+    from flow_rl.algorithms.base import ParameterGroup
+    from flow_rl.algorithms.score_flow import ScoreFlow
+
+    def more_groups(alg):
+        alg.weight = torch.nn.Parameter(torch.zeros(()))
+        return {"weight": ParameterGroup([alg.weight], 1e-2, 1e-3)}
+
+    losses = ScoreFlow.losses
+
+    def with_weight(alg, batch):
+        loss, metrics = losses(alg, batch)
+        return loss - alg.weight, metrics
+
+    monkeypatch.setattr(ScoreFlow, "more_groups", more_groups)
+    monkeypatch.setattr(ScoreFlow, "losses", with_weight)
+    alg = collect(make_runner())
+    numbers = alg.update()
+    assert (
+        alg.weight > 0 and numbers["grad_norm_weight"] == 1.0 and numbers["weight_learning_rate"] == pytest.approx(1e-2)
+    )
+    other = make_runner().alg
+    other.load(alg.save())
+    assert other.optimizer.state_dict()["state"].keys() == alg.optimizer.state_dict()["state"].keys()

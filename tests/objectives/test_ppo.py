@@ -45,3 +45,14 @@ def test_little_noise_does_not_silence_the_gradient():
 def test_value_loss():
     """Half the mean square."""
     assert float(value_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))) == 1.25
+
+
+def test_each_transition_has_its_own_trust_region():
+    """Likelihoods of transitions (B, K) are clipped one by one, with their chain's advantage."""
+    new, old = 0.3 * torch.randn(5, 3), torch.zeros(5, 3)
+    advantage = torch.randn(5, 1)
+    found = ppo_surrogate(new, old, advantage, 0.1)
+    ratio = new.exp()
+    expected = -torch.min(ratio * advantage, ratio.clamp(0.9, 1.1) * advantage).mean()
+    torch.testing.assert_close(found.loss, expected)
+    assert found.ratio.shape == (5, 3)

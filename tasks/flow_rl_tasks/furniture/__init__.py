@@ -35,7 +35,7 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
                 settings=(*settings, *variant),
-                obs_dim=16 + 7 * num_poses,
+                obs_dim=16 + 9 * num_poses,
                 action_dim=10,
             )
 

@@ -31,6 +31,16 @@ class Decision(NamedTuple):
     """What to keep of them, by the names of the learner's fields, each of leading shape (E)."""
 
 
+class ParameterGroup(NamedTuple):
+    """What the optimiser moves at one rate."""
+
+    parameters: list[nn.Parameter]
+    start: float
+    """Learning rate at the first iteration."""
+    end: float
+    """Learning rate at the last one; a half cosine leads there."""
+
+
 class FlowAlgorithm(ABC):
     """Actor, critic, their optimiser and their checkpoints. Two bases say what is collected, learners how to improve.
 
@@ -83,11 +93,18 @@ class FlowAlgorithm(ABC):
         self.view, self._observed = view, (None, None)
         modules = modules if view is None else modules | {"view": view}
         self.modules = {name: module.to(device) for name, module in modules.items()}
-        groups = [{"params": self.actor_parameters()}, {"params": list(critic.parameters())}]
+        more = self.more_groups()
+        taken = {id(parameter) for group in more.values() for parameter in group.parameters}
+        mine = [parameter for parameter in self.actor_parameters() if id(parameter) not in taken]
+        self.groups = {
+            "actor": ParameterGroup(mine, learning_rate, final_learning_rate),
+            "critic": ParameterGroup(list(critic.parameters()), critic_learning_rate, final_critic_learning_rate),
+            **more,
+        }
+        groups = [{"params": group.parameters, "lr": group.start} for group in self.groups.values()]
         # Fused, because that step can be told on the device to leave everything as it is.
-        self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
 
-        self.rates = (learning_rate, final_learning_rate), (critic_learning_rate, final_critic_learning_rate)
         self.max_grad_norm, self.gamma, self.lam = max_grad_norm, gamma, lam
         self.time_limit_is_terminal, self.critic_warmup = time_limit_is_terminal, critic_warmup
         self.num_iterations, self.iteration = num_iterations, 0
@@ -140,6 +157,10 @@ class FlowAlgorithm(ABC):
         for module in self.modules.values():
             if follow := getattr(module, "follow", None):
                 follow(self.actor)
+
+    def more_groups(self) -> dict[str, ParameterGroup]:
+        """What of a learner's own modules moves at another rate than the actor, such as a temperature."""
+        return {}
 
     def begin_training(self) -> None:  # noqa: B027 (a base need not care)
         """Take note that steps of the environments follow, perhaps after a restart."""
@@ -231,7 +252,11 @@ class FlowAlgorithm(ABC):
     @property
     def learning_rate(self) -> float:
         """Present learning rate of the actor."""
-        return self.optimizer.param_groups[0]["lr"]
+        return self.group("actor")["lr"]
+
+    def group(self, name: str) -> dict:
+        """The optimiser's group of this name, in which `lr` may be changed."""
+        return self.optimizer.param_groups[list(self.groups).index(name)]
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
@@ -356,15 +381,15 @@ class FlowAlgorithm(ABC):
         """One step of the optimiser; parameters that the loss does not reach stay as they are."""
         self.optimizer.zero_grad()
         loss.backward()
-        groups = [group["params"] for group in self.optimizer.param_groups]
         if self.world_size > 1:
-            reduce_gradients_in_buckets(chain(*groups), self.world_size, bucket_mb=25)
-        norms = [self._clip(group) for group in groups]
+            parameters = chain.from_iterable(group.parameters for group in self.groups.values())
+            reduce_gradients_in_buckets(parameters, self.world_size, bucket_mb=25)
+        norms = {f"grad_norm_{name}": self._clip(group.parameters) for name, group in self.groups.items()}
         # The norms are those of all ranks together, so that all leave out the same steps.
-        self.optimizer.found_inf = (~torch.stack(norms).isfinite().all()).float()
+        self.optimizer.found_inf = (~torch.stack([*norms.values()]).isfinite().all()).float()
         self.optimizer.step()
         self.skipped_steps += self.optimizer.found_inf
-        return {"grad_norm_actor": norms[0], "grad_norm_critic": norms[1]}
+        return norms
 
     def _clip(self, parameters: list[nn.Parameter]) -> torch.Tensor:
         """Bound the norm of the gradients and return what it was; 0 where there are none."""
@@ -374,8 +399,8 @@ class FlowAlgorithm(ABC):
         return nn.utils.clip_grad_norm_(parameters, limit)
 
     def _apply_schedules(self) -> None:
-        for group, (start, end) in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = cosine(start, end, self.progress)
+        for name, (_, start, end) in self.groups.items():
+            self.group(name)["lr"] = cosine(start, end, self.progress)
 
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         """Scalars and the means of the logged ones; everything crosses to the host at once."""
@@ -392,7 +417,7 @@ class FlowAlgorithm(ABC):
                 "gradients with agent.algorithm.max_grad_norm=1.0."
             )
         self.skipped_steps.zero_()
-        return numbers | {"critic_learning_rate": self.optimizer.param_groups[1]["lr"]}
+        return numbers | {f"{name}_learning_rate": self.group(name)["lr"] for name in self.groups if name != "actor"}
 
     def _load_parts(self, checkpoint: dict, wanted: dict, strict: bool) -> None:
         """Take over the networks and the optimiser as far as they are wanted."""

@@ -225,11 +225,15 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def next_values(self, obs: TensorDict) -> torch.Tensor:
         """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
-        policy_latent, latent = self.actor.get_latent(obs), self.critic.get_latent(obs)
-        draws = [self.flow(policy_latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
-        pairs = torch.cat([torch.cat([latent, draw], dim=-1) for draw in draws])
+        latent, chunks = self.critic.get_latent(obs), self.next_chunks(obs)
+        pairs = torch.cat([torch.cat([latent, chunk], dim=-1) for chunk in chunks])
         values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)
-        return self._combine(values.view(len(values), self.bootstrap_draws, -1).mean(dim=1))
+        return self._combine(values.view(len(values), len(chunks), -1).mean(dim=1))
+
+    def next_chunks(self, obs: TensorDict) -> list[torch.Tensor]:
+        """Chunks (N, H * A) of the policy at observations (N,), `bootstrap_draws` of them, to end returns with."""
+        latent = self.actor.get_latent(obs)
+        return [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
 
     def critic_loss(
         self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
@@ -267,7 +271,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
-        rate = self.optimizer.param_groups[0]
+        rate = self.group("actor")
         full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.warmup_steps, 1))
         batch = self.replay.sample(self.actor_batch_size, 1, new_fraction=self.new_fraction, split=False)
         loss, metrics = self.actor_loss(batch[0])

@@ -57,8 +57,8 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """
         _check_settings(locals())
         self.num_learning_epochs, self.num_mini_batches = num_learning_epochs, num_mini_batches
-        self.groups = kept_groups(actor, critic)
-        self.storage = RolloutStorage(obs.select(*self.groups), num_steps, fields, device)
+        self.kept = kept_groups(actor, critic)
+        self.storage = RolloutStorage(obs.select(*self.kept), num_steps, fields, device)
         self.reward_scaler = RewardScaler(obs.batch_size[0], gamma) if scale_rewards else None
         if self.reward_scaler is not None:
             modules = modules | {"reward_scaler": self.reward_scaler}
@@ -91,7 +91,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
 
     def keep(self, obs: TensorDict, decision: Decision) -> None:
         """Keep the decision, and the value of what it was made upon."""
-        self.storage.record(obs=obs.select(*self.groups), value=self.critic(obs).squeeze(-1), **decision.record)
+        self.storage.record(obs=obs.select(*self.kept), value=self.critic(obs).squeeze(-1), **decision.record)
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""

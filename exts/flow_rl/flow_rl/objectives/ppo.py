@@ -17,7 +17,7 @@ class PpoSurrogate:
     loss: torch.Tensor
     """Negative clipped objective, averaged over the batch."""
     ratio: torch.Tensor
-    """Likelihood ratios new / old, shape (B,)."""
+    """Likelihood ratios new / old, of the shape of the likelihoods."""
     kl: torch.Tensor
     """Estimate E[(rho - 1) - log rho] of the divergence from the old policy (k3 of Schulman, 2020)."""
     clip_fraction: torch.Tensor
@@ -35,9 +35,9 @@ def ppo_surrogate(
     """Clipped surrogate -E min(rho A, clip(rho, 1 - e, 1 + e) A).
 
     Args:
-        log_prob: Present log-likelihoods, shape (B,).
-        old_log_prob: Log-likelihoods at collection, shape (B,).
-        advantage: Advantages, shape (B,).
+        log_prob: Present log-likelihoods, shape (B,), or (B, K) of transitions that are each held in the trust region.
+        old_log_prob: Log-likelihoods at collection, of the same shape.
+        advantage: Advantages, shape (B,), or (B, 1).
         clip: Half-width e of the trust region.
         log_ratio_bound: The logarithm of the ratio is clamped to plus or minus this. ReinFlow clamps both averaged
             log-likelihoods to [-1, 1] instead, which silences all gradients once the noise is smaller than about 0.05.
