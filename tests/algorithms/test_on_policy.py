@@ -248,7 +248,7 @@ def test_foreign_checkpoint(make_runner):
 
 def test_parameter_groups_of_a_learner(make_runner, monkeypatch):
     """What a learner adds has its own rate, gradient norm and bound, and travels with checkpoints."""
-    from flow_rl.algorithms.base import ParameterGroup
+    from flow_rl.algorithms.optimizer import ParameterGroup
     from flow_rl.algorithms.score_flow import ScoreFlow
 
     def more_groups(alg):

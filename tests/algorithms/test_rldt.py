@@ -267,8 +267,8 @@ def test_the_learning_rate_rises_over_the_first_steps(make_alg, monkeypatch):
     """Linear warm-up, counted over the run and not over the iteration."""
     alg = make_alg(warmup_steps=4, learning_rate=1e-3, final_learning_rate=1e-3, num_actor_updates=2)
     rates = []
-    optimise = alg._optimise
-    monkeypatch.setattr(alg, "_optimise", lambda loss: (rates.append(alg.learning_rate), optimise(loss))[1])
+    minimize = alg.optimizer.minimize
+    monkeypatch.setattr(alg.optimizer, "minimize", lambda loss: (rates.append(alg.learning_rate), minimize(loss))[1])
     for iteration in range(3):
         alg.iteration = iteration
         del rates[: len(rates)]
@@ -288,14 +288,14 @@ def test_gradients_that_are_not_finite_do_not_reach_the_policy(value, make_alg, 
     for step in range(2):
         alg.actor_step(step)
     assert all(torch.equal(before[key], tensor) for key, tensor in alg.actor.state_dict().items())
-    assert alg.skipped_steps == 2
+    assert alg.optimizer.skipped_steps == 2
     numbers = alg._numbers({}, [])
     assert numbers["skipped_steps"] == 2
     message = capsys.readouterr().out
     assert "2 optimiser steps of iteration 0 were left out" in message and "critic_learning_rate" in message
     alg.critic.load_state_dict(healthy)
     alg.actor_step(2)
-    assert alg.skipped_steps == 0
+    assert alg.optimizer.skipped_steps == 0
     assert any(not torch.equal(before[key], tensor) for key, tensor in alg.actor.state_dict().items())
 
 

@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 import torch
 from rsl_rl.env import VecEnv
-from rsl_rl.utils import reduce_gradients_in_buckets, resolve_class, resolve_obs_groups
+from rsl_rl.utils import resolve_class, resolve_obs_groups
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.flows import cosine
 from flow_rl.models import CriticView, FlowPolicy
 from flow_rl.utils.check import InputError, require, require_device
 from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe, on_cpu
 from flow_rl.utils.rng import rng_state, set_rng_state
+
+from .optimizer import GroupedAdamW, ParameterGroup
 
 
 class Decision(NamedTuple):
@@ -29,16 +30,6 @@ class Decision(NamedTuple):
     """Normalised chunks to execute, shape (E, H * A)."""
     record: dict[str, torch.Tensor] = {}
     """What to keep of them, by the names of the learner's fields, each of leading shape (E)."""
-
-
-class ParameterGroup(NamedTuple):
-    """What the optimiser moves at one rate."""
-
-    parameters: list[nn.Parameter]
-    start: float
-    """Learning rate at the first iteration."""
-    end: float
-    """Learning rate at the last one; a half cosine leads there."""
 
 
 class FlowAlgorithm(ABC):
@@ -96,22 +87,20 @@ class FlowAlgorithm(ABC):
         more = self.more_groups()
         taken = {id(parameter) for group in more.values() for parameter in group.parameters}
         mine = [parameter for parameter in self.actor_parameters() if id(parameter) not in taken]
-        self.groups = {
+        groups = {
             "actor": ParameterGroup(mine, learning_rate, final_learning_rate),
             "critic": ParameterGroup(list(critic.parameters()), critic_learning_rate, final_critic_learning_rate),
             **more,
         }
-        groups = [{"params": group.parameters, "lr": group.start} for group in self.groups.values()]
-        # Fused, because that step can be told on the device to leave everything as it is.
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=weight_decay, fused=True)
-
-        self.max_grad_norm, self.gamma, self.lam = max_grad_norm, gamma, lam
+        self.optimizer = GroupedAdamW(
+            groups, weight_decay=weight_decay, max_grad_norm=max_grad_norm, world_size=self.world_size
+        )
+        self.gamma, self.lam = gamma, lam
         self.time_limit_is_terminal, self.critic_warmup = time_limit_is_terminal, critic_warmup
         self.num_iterations, self.iteration = num_iterations, 0
         self.policy_loaded = False
         self.rng_state: dict | None = None
         self.missing_final_obs = torch.zeros((), dtype=torch.bool, device=device)
-        self.skipped_steps = torch.zeros((), device=device)
         self._apply_schedules()
 
     """
@@ -252,11 +241,7 @@ class FlowAlgorithm(ABC):
     @property
     def learning_rate(self) -> float:
         """Present learning rate of the actor."""
-        return self.group("actor")["lr"]
-
-    def group(self, name: str) -> dict:
-        """The optimiser's group of this name, in which `lr` may be changed."""
-        return self.optimizer.param_groups[list(self.groups).index(name)]
+        return self.optimizer.group("actor")["lr"]
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
@@ -377,34 +362,12 @@ class FlowAlgorithm(ABC):
                 "limit as a failure."
             )
 
-    def _optimise(self, loss: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One step of the optimiser; parameters that the loss does not reach stay as they are."""
-        self.optimizer.zero_grad()
-        loss.backward()
-        if self.world_size > 1:
-            parameters = chain.from_iterable(group.parameters for group in self.groups.values())
-            reduce_gradients_in_buckets(parameters, self.world_size, bucket_mb=25)
-        norms = {f"grad_norm_{name}": self._clip(group.parameters) for name, group in self.groups.items()}
-        # The norms are those of all ranks together, so that all leave out the same steps.
-        self.optimizer.found_inf = (~torch.stack([*norms.values()]).isfinite().all()).float()
-        self.optimizer.step()
-        self.skipped_steps += self.optimizer.found_inf
-        return norms
-
-    def _clip(self, parameters: list[nn.Parameter]) -> torch.Tensor:
-        """Bound the norm of the gradients and return what it was; 0 where there are none."""
-        if all(parameter.grad is None for parameter in parameters):
-            return torch.zeros((), device=self.device)  # the stock function's zero would come from the host
-        limit = float("inf") if self.max_grad_norm is None else self.max_grad_norm
-        return nn.utils.clip_grad_norm_(parameters, limit)
-
     def _apply_schedules(self) -> None:
-        for name, (_, start, end) in self.groups.items():
-            self.group(name)["lr"] = cosine(start, end, self.progress)
+        self.optimizer.schedule(self.progress)
 
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         """Scalars and the means of the logged ones; everything crosses to the host at once."""
-        scalars = {**scalars, "skipped_steps": self.skipped_steps}
+        scalars = {**scalars, "skipped_steps": self.optimizer.skipped_steps}
         for name in dict.fromkeys(chain.from_iterable(log)):
             if (values := [entry[name] for entry in log if name in entry])[0].dim() == 0:
                 scalars[name] = torch.stack(values).mean()
@@ -416,8 +379,9 @@ class FlowAlgorithm(ABC):
                 "gradients were not finite. If this goes on, lower agent.algorithm.critic_learning_rate, or bound the "
                 "gradients with agent.algorithm.max_grad_norm=1.0."
             )
-        self.skipped_steps.zero_()
-        return numbers | {f"{name}_learning_rate": self.group(name)["lr"] for name in self.groups if name != "actor"}
+        self.optimizer.skipped_steps.zero_()
+        rates = {f"{name}_learning_rate": self.optimizer.group(name)["lr"] for name in self.optimizer.groups}
+        return numbers | {name: rate for name, rate in rates.items() if name != "actor_learning_rate"}
 
     def _load_parts(self, checkpoint: dict, wanted: dict, strict: bool) -> None:
         """Take over the networks and the optimiser as far as they are wanted."""

@@ -251,7 +251,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """One step of all members, each on its own trajectories, then of the targets."""
         latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
         loss, values = self.critic_loss(latent, action, targets, valid)
-        norms = self._optimise(loss)
+        norms = self.optimizer.minimize(loss)
         with torch.no_grad():
             parameters = list(self.target.parameters()), list(self.critic.mlp.parameters())
             torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
@@ -271,11 +271,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
-        rate = self.group("actor")
+        rate = self.optimizer.group("actor")
         full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.warmup_steps, 1))
         batch = self.replay.sample(self.actor_batch_size, 1, new_fraction=self.new_fraction, split=False)
         loss, metrics = self.actor_loss(batch[0])
-        norms = self._optimise(loss)
+        norms = self.optimizer.minimize(loss)
         rate["lr"] = full
         return metrics | {"grad_norm_actor": norms["grad_norm_actor"]}
 

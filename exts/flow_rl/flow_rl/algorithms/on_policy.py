@@ -128,7 +128,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             first = len(log)
             for batch in self.storage.mini_batches(self.num_mini_batches):
                 loss, metrics = self.losses(batch)
-                log.append(metrics | self._optimise(loss))
+                log.append(metrics | self.optimizer.minimize(loss))
             if self.enough(log[first:]):
                 break
         data = self.storage.data
