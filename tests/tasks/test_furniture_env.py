@@ -156,6 +156,18 @@ def test_rotations_of_parts_may_be_what_they_were():
         check_compatible({"flow_rl": {**same, "obs_dim": 30, "task": ONE_LEG}}, {**same, "obs_dim": 34}, ONE_LEG)
 
 
+def test_physx_has_no_threads_of_its_own_on_the_cpu(make_env):
+    """The host's eight spin: a step takes twice as long on two cores, and two workers of this suite hardly advance."""
+    from ovphysx import ConfigInt32
+
+    from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager
+
+    with make_env(horizon=1, num_envs=2, task=ONE_LEG, physics="ovphysx") as env:
+        env.reset(seed=0)
+        assert OvPhysxManager.backend.physx.get_config_int32(ConfigInt32.NUM_THREADS) == 0
+        assert env.cfg.sim.physics.num_threads == 0
+
+
 # -- beginnings -------------------------------------------------------------------------------------------------------
 
 

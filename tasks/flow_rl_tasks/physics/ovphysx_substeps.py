@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
+from unittest import mock
 
 import warp as wp
 
@@ -14,6 +15,7 @@ import isaaclab_ov.tensor_types as TT
 from isaaclab.assets import RigidObject
 from isaaclab.physics import PhysicsManager
 from isaaclab.sim import SimulationContext
+from isaaclab_ov._runtime import import_ovphysx
 from isaaclab_ov.physics.ovphysx_manager import OvPhysxManager
 from isaaclab_ov.sim.views.ovphysx_view import OvPhysxView
 
@@ -88,6 +90,18 @@ class OvPhysxSubstepManager(OvPhysxManager, metaclass=_SharedState):
             cpu = wp.get_device("cpu")
             cpu.pinned_allocator = cpu.default_allocator
         super().initialize(sim_context)
+
+    @classmethod
+    def _warmup_and_load(cls) -> None:
+        """Load the stage, on the CPU with as many threads as the settings say: they cannot be changed afterwards."""
+        ovphysx, threads = import_ovphysx(), PhysicsManager._cfg.num_threads
+        make = ovphysx.PhysXConfig
+
+        def config(**fields):
+            return make(**fields if "cuda" in PhysicsManager._device else fields | {"num_threads": threads})
+
+        with mock.patch.object(ovphysx, "PhysXConfig", config):
+            super()._warmup_and_load()
 
     @classmethod
     def register_body_forces(cls, objects: Sequence[RigidObject], callback: BodyForceCallback) -> wp.array:

@@ -25,6 +25,9 @@ class OvPhysxSubstepCfg(OvPhysxCfg):
     num_substeps: int = 1
     """Number of solver steps into which one simulation step is divided."""
 
+    num_threads: int = 0
+    """Threads of PhysX besides our own, on the CPU. The host's eight took 1.9 times as long on two cores: they spin."""
+
 
 def newton_cfg(njmax: int, nconmax: int) -> NewtonCfg:
     """Newton for contact-rich manipulation at a control tick of 0.1 s.
