@@ -54,7 +54,7 @@ def test_drift_is_velocity_plus_weighted_score(make_runner):
     score = velocity_to_score(v, x, t).clamp(-10, 10)
     torch.testing.assert_close(alg.drift(x, t, latent), v + alg.score_coefficient(t) * score)
     assert torch.equal(plain.drift(x, t, latent), plain.actor.velocity_field(x, t, latent))
-    assert plain.name == "reinflow" and "score_coefficient" not in plain.modules
+    assert plain.name == "reinflow" and "score_coefficient" not in plain.parts
 
 
 def test_the_policy_is_played_with_its_score_drift(make_runner):

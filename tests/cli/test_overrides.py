@@ -6,7 +6,9 @@
 import dataclasses
 import re
 
+import gymnasium as gym
 import pytest
+from gymnasium.envs.registration import EnvSpec
 
 from isaaclab_tasks.utils import resolve_task_config
 
@@ -69,6 +71,16 @@ def test_stock_commands_refuse(command, word, message, capsys):
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("[flow_rl] error: ") and re.search(message, error), error
+
+
+def test_tasks_of_other_packages_are_checked_where_they_offer_our_learners(monkeypatch):
+    """Whatever their names; all others are Isaac Lab's business."""
+    launch.find_task(TASK)  # registers ours
+    monkeypatch.setitem(gym.registry, "Mine-v0", gym.spec(TASK))
+    monkeypatch.setitem(gym.registry, "Theirs-v0", EnvSpec("Theirs-v0", entry_point="nowhere:Env"))
+    with pytest.raises(InputError, match="no_such_field"):
+        stock.check_command(["train", "--task", "Mine-v0", "env.no_such_field=1"])
+    stock.check_command(["train", "--task", "Theirs-v0", "env.no_such_field=1"])
 
 
 def test_what_is_right_passes():

@@ -16,11 +16,12 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.models import CriticView, FlowPolicy
-from flow_rl.utils.check import InputError, require, require_device
+from flow_rl.utils.check import require, require_device
 from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe, on_cpu
 from flow_rl.utils.rng import rng_state, set_rng_state
 
 from .optimizer import GroupedAdamW, ParameterGroup
+from .parts import Parts
 
 
 class Decision(NamedTuple):
@@ -83,7 +84,10 @@ class FlowAlgorithm(ABC):
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.view, self._observed = view, (None, None)
         modules = modules if view is None else modules | {"view": view}
-        self.modules = {name: module.to(device) for name, module in modules.items()}
+        modules = {name: module.to(device) for name, module in modules.items()}
+        self.parts = Parts(actor=self.actor, critic=self.critic, **modules)
+        self.unsaved: set[str] = set()
+        """Names of parts that checkpoints leave out."""
         more = self.more_groups()
         taken = {id(parameter) for group in more.values() for parameter in group.parameters}
         mine = [parameter for parameter in self.actor_parameters() if id(parameter) not in taken]
@@ -143,9 +147,7 @@ class FlowAlgorithm(ABC):
 
     def policy_replaced(self) -> None:
         """Take note that a pretrained policy has been loaded: what is a copy of the policy follows it."""
-        for module in self.modules.values():
-            if follow := getattr(module, "follow", None):
-                follow(self.actor)
+        self.parts.follow_actor()
 
     def more_groups(self) -> dict[str, ParameterGroup]:
         """What of a learner's own modules moves at another rate than the actor, such as a temperature."""
@@ -218,8 +220,7 @@ class FlowAlgorithm(ABC):
             "lower it, or raise agent.max_iterations.",
         )
         self._apply_schedules()
-        for module in self._networks().values():
-            module.train()
+        self.parts.train()
         # Several ranks keep their own random numbers, so that they stay different.
         if self.rng_state is not None and self.world_size == 1:
             set_rng_state(self.rng_state)
@@ -231,8 +232,7 @@ class FlowAlgorithm(ABC):
 
     def eval_mode(self) -> None:
         """Switch to inference."""
-        for module in self._networks().values():
-            module.eval()
+        self.parts.train(False)
 
     def get_policy(self) -> FlowPolicy:
         """The policy alone, as it is played and exported."""
@@ -245,9 +245,8 @@ class FlowAlgorithm(ABC):
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
-        states = {f"{name}_state_dict": module.state_dict() for name, module in self._saved().items()}
         return {
-            **on_cpu({**states, "optimizer_state_dict": self.optimizer.state_dict()}),
+            **on_cpu({**self.parts.states(self.unsaved), "optimizer_state_dict": self.optimizer.state_dict()}),
             "rng_state": rng_state(),
             "flow_rl": describe(
                 self.actor.settings, stage="finetune", learner=self.name, task=self.task, iteration=self.iteration
@@ -271,7 +270,7 @@ class FlowAlgorithm(ABC):
             print(f"[flow_rl] {self.name} begins with the policy of stage {found['stage']} ({found['learner']}).")
             return False
         wanted = load_cfg or {"actor": True, "critic": True, "optimizer": True, "iteration": True}
-        self._load_parts(loaded_dict, wanted, strict)
+        self.parts.load(loaded_dict, wanted, self.optimizer, strict)
         if wanted.get("iteration"):
             self.iteration = found["iteration"]
             self.rng_state = loaded_dict["rng_state"]
@@ -280,11 +279,7 @@ class FlowAlgorithm(ABC):
 
     def broadcast_parameters(self) -> None:
         """Give every rank the parameters and running statistics of rank 0."""
-        for module in self._networks().values():
-            local = getattr(module, "LOCAL", ())
-            for key, tensor in module.state_dict().items():
-                if key not in local:  # what belongs to the rank's own environments
-                    torch.distributed.broadcast(tensor, src=0)
+        self.parts.broadcast()
 
     """
     Details.
@@ -292,7 +287,7 @@ class FlowAlgorithm(ABC):
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """Parameters that shape behaviour: the policy's and those of the learner's own networks."""
-        modules = (self.actor, *self.modules.values())
+        modules = [module for name, module in self.parts.items() if name != "critic"]
         return [p for p in chain.from_iterable(m.parameters() for m in modules) if p.requires_grad]
 
     def observe(self, obs: TensorDict) -> TensorDict:
@@ -330,14 +325,6 @@ class FlowAlgorithm(ABC):
     def warming_up(self) -> bool:
         """Whether only the critic learns yet."""
         return self.iteration < self.critic_warmup
-
-    def _networks(self) -> dict[str, nn.Module]:
-        """All that has a state, by its name in checkpoints."""
-        return {"actor": self.actor, "critic": self.critic, **self.modules}
-
-    def _saved(self) -> dict[str, nn.Module]:
-        """What checkpoints hold of it."""
-        return self._networks()
 
     def _ends(self, dones: torch.Tensor, extras: dict) -> tuple[torch.Tensor, torch.Tensor]:
         """Which environments were terminated, and which were stopped by a time limit that is no failure."""
@@ -382,30 +369,6 @@ class FlowAlgorithm(ABC):
         self.optimizer.skipped_steps.zero_()
         rates = {f"{name}_learning_rate": self.optimizer.group(name)["lr"] for name in self.optimizer.groups}
         return numbers | {name: rate for name, rate in rates.items() if name != "actor_learning_rate"}
-
-    def _load_parts(self, checkpoint: dict, wanted: dict, strict: bool) -> None:
-        """Take over the networks and the optimiser as far as they are wanted."""
-        parts = {name: module for name, module in self._networks().items() if wanted.get(name, True)}
-        if wanted.get("optimizer"):
-            parts["optimizer"] = self.optimizer
-        for name, part in parts.items():
-            state = checkpoint.get(f"{name}_state_dict")
-            if state is None:
-                begins = "anew"
-                if follow := getattr(part, "follow", None):
-                    follow(self.actor)
-                    begins = "as a copy of the loaded policy"
-                print(f"[flow_rl] The checkpoint was written without {name}, which begins {begins}.")
-                continue
-            if adapt := getattr(part, "adapt", None):
-                state = adapt(state)  # what was kept for another number of environments
-            try:
-                part.load_state_dict(state, **({} if part is self.optimizer else {"strict": strict}))
-            except (ValueError, RuntimeError) as error:
-                raise InputError(
-                    f"The checkpoint's {name} does not fit the settings of agent.algorithm and agent.critic. Repeat "
-                    f"the overrides that it was trained with; they are in params/agent.yaml of its run. ({error})"
-                ) from error
 
 
 def kept_groups(actor: FlowPolicy, critic: nn.Module) -> list[str]:

@@ -78,7 +78,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """
         _check_settings(locals())
         num_envs = obs.batch_size[0]
-        self.new_fraction, self.save_replay, self.window = new_fraction, save_replay, window
+        self.new_fraction, self.window = new_fraction, window
         self.num_critic_updates, self.critic_batch_size = num_critic_updates, critic_batch_size
         self.target_repeat, self.target_momentum = target_repeat, target_momentum
         self.bootstrap, self.bootstrap_draws, self.value_range = bootstrap, bootstrap_draws, value_range
@@ -97,6 +97,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         )
         modules = modules | {"target": self.target, "replay": self.replay}
         super().__init__(env, actor, critic, modules=modules, device=device, **contract)
+        if not save_replay:
+            self.unsaved.add("replay")  # for its size
 
     """
     What a learner adds.
@@ -294,10 +296,6 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         columns = [batch["reward"], next_values, batch["terminated"], batch["truncated"]]
         reward, *others = (column.flatten(0, 1).T for column in columns)
         return lambda_scan(reward, *others, self.gamma, lam).T.reshape(next_values.shape)
-
-    def _saved(self) -> dict[str, nn.Module]:
-        """What checkpoints hold: the replay may be left out for its size."""
-        return {name: module for name, module in self._networks().items() if name != "replay" or self.save_replay}
 
     def _check_value_range(self, min_return: float, max_return: float) -> None:
         """Complain about trajectories that earn less or more than targets may be, on all ranks alike."""

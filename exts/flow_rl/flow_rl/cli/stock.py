@@ -15,8 +15,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+import gymnasium as gym
+
 from flow_rl.cli import launch
 from flow_rl.cli.overrides import check_overrides
+from flow_rl.configs import learners
 from flow_rl.utils.check import InputError
 
 
@@ -60,12 +63,18 @@ def check_command(words: Sequence[str]) -> None:
     parser.add_argument("--train_env_cfg", action="store_true")
     args, rest = parser.parse_known_args(words)
     task = args.task.split(":")[-1]
-    if not task.startswith("FlowRL-"):
+    if not task.startswith("FlowRL-") and not _has_learners(task):
         return
     launch.find_task(task)
     selectors = ("env.", "agent.", "physics=", "renderer=", "presets=")
     overrides = [word for word in rest if word.lstrip("+").startswith(selectors)]
     check_overrides(overrides, task, args.agent, play_mode=words[0] == "play" and not args.train_env_cfg)
+
+
+def _has_learners(task: str) -> bool:
+    """Whether a registered task, perhaps of another package, offers one of our learners."""
+    spec = gym.registry.get(task)
+    return spec is not None and any(f"{name}_cfg_entry_point" in spec.kwargs for name in learners())
 
 
 def _refuse(message: str) -> NoReturn:
