@@ -20,7 +20,7 @@ def test_every_learner_passes(learner, pixels, tmp_path):
 
 
 def test_a_learner_that_does_not_learn_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: None)
+    monkeypatch.setattr("flow_rl.algorithms.optimizer.GroupedAdamW.step", lambda self: None)
     with pytest.raises(AssertionError, match="two updates leave the policy as it was"):
         check_learner("rldt", tmp_path)
 

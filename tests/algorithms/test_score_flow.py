@@ -22,6 +22,17 @@ def test_first_ratio_is_one(learner, make_runner):
     assert alg.update()["ratio_error_first"] <= 1e-5
 
 
+def test_rollouts_are_judged_with_the_noise_they_were_made_with(make_runner):
+    """Where a schedule lowers it, too: the first ratios of every iteration are 1."""
+    runner = make_runner(std_schedule="learn_decay", std_hold=0.0, std_decay=0.1)
+    bounds = []
+    for _ in range(3):
+        alg = collect(runner)
+        bounds.append(alg.noise_predictor.bounds[1].item())
+        assert alg.update()["ratio_error_first"] <= 1e-5
+    assert bounds[0] > bounds[1] > bounds[2]
+
+
 def test_score_coefficient_and_noise_learn(make_runner):
     """psi and phi are in the optimiser, receive gradient, and move."""
     alg = collect(make_runner())

@@ -192,8 +192,17 @@ class ScoreFlow(OnPolicyAlgorithm):
         if self.score_coefficient is not None and coefs.any():
             self.score_coefficient.fit(time_grid(len(coefs), self.device), coefs.unsqueeze(-1))
 
+    def update(self) -> dict[str, float]:
+        """Improve critic and policy; the next rollout is made and judged with the next bounds of the noise."""
+        numbers = super().update()
+        self._set_bounds()
+        return numbers
+
     def _apply_schedules(self) -> None:
         super()._apply_schedules()
+        self._set_bounds()
+
+    def _set_bounds(self) -> None:
         self.noise_predictor.set_bounds(self.std_range[0], self.std_max)
 
 
