@@ -54,6 +54,24 @@ def test_each_picture_is_encoded_once_for_the_critic(learner, make_runner, monke
 
 
 @every_learner
+def test_observations_in_the_same_object_are_seen_anew(learner, make_runner):
+    """Environments may write into what they returned before; the critic must not go on with what it saw there."""
+    runner = make(make_runner, learner)
+    alg, env = runner.alg, runner.env
+    obs = env.get_observations()
+    alg.train_mode()
+    with torch.inference_mode():
+        actions = alg.act(obs)
+        before = alg.view(obs)["front_features"]
+        following, rewards, dones, extras = env.step(actions)
+        obs.update_(following)
+        alg.process_env_step(obs, rewards, dones, extras)
+        seen = alg.observe(obs)["front_features"]
+        torch.testing.assert_close(seen, alg.view(following)["front_features"])
+        assert not torch.equal(seen, before)
+
+
+@every_learner
 def test_only_what_is_read_is_kept(learner, make_runner):
     """A camera that nobody sees takes no memory."""
     runner = make_runner(learner, env=FilmedPointMass(8), cfg=make_cfg(learner))

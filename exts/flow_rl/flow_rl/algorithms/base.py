@@ -197,6 +197,7 @@ class FlowAlgorithm(ABC):
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Exploratory chunks in the environment's units, shape (E, H * A)."""
         obs = self.observe(obs)
+        self._observed = None, None  # an environment may write the next observations into the same object
         decision = self.explore(self.actor.get_latent(obs))
         self.keep(obs, decision)
         return self.actor.action_normalizer.inverse(decision.chunk)
