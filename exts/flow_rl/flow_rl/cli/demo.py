@@ -55,7 +55,7 @@ class Scale:
 
 
 FULL = Scale()
-SMOKE = Scale(num_envs=16, num_demos=16, pretrain_steps=200, iterations=2, episodes=16, film_envs=4)
+SMOKE = Scale(num_envs=16, num_demos=16, pretrain_steps=200, iterations=3, episodes=16, film_envs=4)
 
 
 class Demo:
