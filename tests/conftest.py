@@ -20,3 +20,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture
+def wandb_folder(tmp_path, monkeypatch):
+    """Folder that receives the offline wandb runs of this test, whatever an earlier test of its process has set up."""
+    import wandb
+
+    for name in ("WANDB_ENTITY", "WANDB_USERNAME", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WANDB_RUN_ID", "")  # announce_new_run sets it behind monkeypatch's back
+    monkeypatch.delenv("WANDB_RUN_ID")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    wandb.teardown()  # wandb reads its settings once per process and would keep an earlier test's folder
+    yield tmp_path / "wandb"
+    wandb.teardown()

@@ -25,19 +25,10 @@ def read_history(file) -> list[dict]:
     return history
 
 
-def test_offline_run_receives_what_is_logged(tmp_path, monkeypatch):
+def test_offline_run_receives_what_is_logged(tmp_path, wandb_folder):
     from rsl_rl.utils.wandb_log_writer import WandbLogWriter
 
     from isaaclab_rl.utils.wandb import announce_new_run
-
-    for name in ("WANDB_ENTITY", "WANDB_USERNAME", "WANDB_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("WANDB_RUN_ID", "")  # announce_new_run sets it behind monkeypatch's back
-    monkeypatch.delenv("WANDB_RUN_ID")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    wandb.teardown()  # an earlier test's process keeps that test's settings
 
     announce_new_run("flow_rl")
     writer = WandbLogWriter(str(tmp_path / "run"), "flow_rl")
@@ -46,6 +37,6 @@ def test_offline_run_receives_what_is_logged(tmp_path, monkeypatch):
     writer.stop()
     wandb.teardown()  # ends the process that writes
 
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    (file,) = wandb_folder.glob("offline-run-*/*.wandb")
     assert [(row["_step"], row["Metrics/success_rate"]) for row in read_history(file)] == [(0, 0.25), (1, 0.5)]
     assert list((tmp_path / "run").glob("events.out.tfevents.*"))

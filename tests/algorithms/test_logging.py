@@ -48,12 +48,10 @@ def test_tensorboard_of_rldt(make_runner, tmp_path):
     assert read_tags(tmp_path) >= {"Metrics/success_rate", "Policy/mean_std", *(f"Loss/{name}" for name in names)}
 
 
-def test_wandb_offline(make_runner, tmp_path, monkeypatch):
+def test_wandb_offline(make_runner, wandb_folder):
     """The same arrives in an offline wandb run."""
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_SILENT", "true")
     cfg = make_cfg() | {"logger": {"class_name": "WandbLogWriter", "project_name": "test"}}
     make_runner(cfg=cfg, log=True).learn(2)
     wandb.teardown()  # ends the process that writes; finishing the run alone may return before all is written
-    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    (file,) = wandb_folder.glob("offline-run-*/*.wandb")
     assert set().union(*read_history(file)) >= TAGS

@@ -216,8 +216,7 @@ def test_curves_go_to_tensorboard(two_modes, tmp_path):
 
 
 @pytest.mark.slow
-def test_wandb_is_used_when_asked(two_modes, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
+def test_wandb_is_used_when_asked(two_modes, tmp_path, wandb_folder):
     (tmp_path / "logs").mkdir()
     cfg = small_cfg(num_steps=20, log_interval=10, logger="wandb")
     run(cfg, two_modes, tmp_path, log_dir=tmp_path / "logs")
