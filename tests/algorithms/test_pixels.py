@@ -32,9 +32,9 @@ def make(make_runner, learner: str, env: PointMass | None = None, **options):
 def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runner):
     runner = make(make_runner, learner, time_limit_is_terminal=False)
     alg = runner.alg
-    before = [copy.deepcopy(module.state_dict()) for module in (alg.view, alg.actor.encoder, alg.critic)]
+    before = [copy.deepcopy(module.state_dict()) for module in (alg.view, alg.actor.observer.encoder, alg.critic)]
     runner.learn(2)
-    after = [module.state_dict() for module in (alg.view, alg.actor.encoder, alg.critic)]
+    after = [module.state_dict() for module in (alg.view, alg.actor.observer.encoder, alg.critic)]
     changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in zip(before, after, strict=True)]
     assert changed == [False, True, True]
     assert all(torch.isfinite(value).all() for state in after for value in state.values())

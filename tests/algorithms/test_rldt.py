@@ -4,6 +4,7 @@
 """RLDT and its base: targets, transport, exploration, guards, wrong settings."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -34,8 +35,8 @@ def straighten(alg) -> None:
     """Make the flow straight: the same velocity everywhere, small enough to meet no bound."""
     for parameter in alg.actor.velocity.parameters():
         parameter.data.zero_()
-    alg.actor.velocity.mlp.output.bias.data.copy_(torch.tensor([0.1, -0.2, 0.05, 0.0]))
-    alg.actor.intermediate_clip = None
+    alg.actor.velocity.backbone.net.output.bias.data.copy_(torch.tensor([0.1, -0.2, 0.05, 0.0]))
+    alg.actor.sampler.clip = math.inf
 
 
 def states_of(alg, num: int = 16) -> TensorDict:
@@ -105,7 +106,7 @@ def test_preconditioned_the_policy_moves_where_it_varies(make_alg):
 
         alg.flow = flow
         loss, _ = alg.actor_loss(states_of(alg))
-        return torch.autograd.grad(loss, alg.actor.velocity.mlp.output.bias)[0].abs()
+        return torch.autograd.grad(loss, alg.actor.velocity.backbone.net.output.bias)[0].abs()
 
     with_it, without = moves("covariance"), moves("none")
     assert with_it[0] > 0 and with_it[1:].max() < 1e-6 * with_it[0]
@@ -354,7 +355,7 @@ def test_the_trust_region_sees_the_encoder(make_runner):
 
     assert distance() == 0.0
     with torch.no_grad():
-        for parameter in alg.actor.encoder.parameters():
+        for parameter in alg.actor.observer.encoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     assert distance() > 1e-4
 

@@ -123,7 +123,7 @@ def test_bc_regularizer(make_runner):
     obs = PointMass().get_observations()
     assert float(alg.bc(alg.actor, obs).detach()) == 0.0
     with torch.no_grad():
-        alg.actor.velocity.mlp.output.bias.add_(0.1)
+        alg.actor.velocity.backbone.net.output.bias.add_(0.1)
     assert float(alg.bc(alg.actor, obs).detach()) > 0.0
     assert not any(p.requires_grad for p in alg.bc.parameters())
     assert make_runner().alg.bc is None

@@ -78,7 +78,7 @@ def test_the_contract_is_yaml_and_complete(package, vision_package):
     files = {str(path.relative_to(package.folder)) for path in package.folder.rglob("*") if path.is_file()}
     assert {name for name in files if "__pycache__" not in name} - {CONTRACT} == set(contract["files"])
     center = np.concatenate([term["normalisation"]["center"] for term in contract["observations"]])
-    np.testing.assert_allclose(center, make_policy().obs_normalizer.center, rtol=1e-6)
+    np.testing.assert_allclose(center, make_policy().observer.normalizer.center, rtol=1e-6)
     assert vision_package.cameras == {"front": (3, 16, 16), "wrist": (3, 8, 16)}
     manual = (vision_package.folder / "README.md").read_text()
     assert "`eef_pos`" in manual and "`wrist`" in manual and "stays as it was" in manual and "{" not in manual

@@ -8,9 +8,12 @@ import torch
 from tensordict import TensorDict
 
 from flow_rl.flows import velocity_to_score
-from flow_rl.models import FlowPolicy
+from flow_rl.models import FlowPolicy, check_compatible
+from flow_rl.models.flow_policy import FORMER_NAMES
+from flow_rl.utils.checkpoint import upgraded
 
 OBS, H, A = 5, 4, 3
+IMAGES = {"front": [3, 16, 16], "wrist": [3, 8, 16]}
 
 
 def make(**settings) -> FlowPolicy:
@@ -88,11 +91,18 @@ def test_score_coefficients_of_another_number_of_steps():
 
 
 @pytest.mark.parametrize(
-    ("prediction", "obs_scaling"), [("v", "range"), ("x", "range"), ("residual", "range"), ("residual", "whitening")]
+    "settings",
+    [
+        {},
+        {"prediction": "x"},
+        {"prediction": "residual"},
+        {"prediction": "residual", "obs_scaling": "whitening"},
+        {"backbone": {"kind": "transformer", "width": 16}, "head": {"kind": "residual"}},
+    ],
 )
-def test_torchscript_twin(prediction, obs_scaling, tmp_path):
+def test_torchscript_twin(settings, tmp_path):
     """The scripted twin, saved and loaded, computes what the policy computes from the same noise."""
-    policy, obs, noise = make(prediction=prediction, obs_scaling=obs_scaling), observe(), torch.randn(7, H * A)
+    policy, obs, noise = make(**settings), observe(), torch.randn(7, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     torch.jit.script(policy.as_jit()).save(tmp_path / "policy.pt")
     twin = torch.jit.load(tmp_path / "policy.pt")
@@ -114,9 +124,11 @@ def run_onnx(twin, inputs: list[torch.Tensor], path) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_twin(tmp_path):
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_onnx_twin(tmp_path, kind):
     """The exported graph agrees with the policy."""
-    policy, obs, noise = make(prediction="residual", obs_scaling="whitening"), observe(1), torch.randn(1, H * A)
+    settings = {"prediction": "residual", "obs_scaling": "whitening", "backbone": {"kind": kind, "width": 16}}
+    policy, obs, noise = make(**settings), observe(1), torch.randn(1, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     actions = run_onnx(policy.as_onnx(verbose=False).eval(), [obs["policy"], noise], tmp_path / "policy.onnx")
     expected = policy.action_normalizer.inverse(policy.sample(policy.get_latent(obs), noise))
@@ -127,7 +139,9 @@ def test_rebuilding_from_settings():
     """Settings and state are all that is needed to get the same policy again."""
     policy = make(prediction="residual", obs_scaling="whitening", num_flow_steps=2, obs_clip=2.0)
     policy.set_score_coefs([0.5, 0.25])
-    again = FlowPolicy.from_checkpoint({"flow_rl": policy.settings, "actor_state_dict": policy.state_dict()})
+    again = FlowPolicy.from_checkpoint(
+        {"flow_rl": {"policy": policy.settings}, "actor_state_dict": policy.state_dict()}
+    )
     latent, noise = policy.get_latent(observe()), torch.randn(7, H * A)
     assert again.settings == policy.settings
     assert torch.equal(again.sample(latent, noise), policy.sample(latent, noise))
@@ -160,10 +174,106 @@ def test_horizon_must_divide_the_action():
 
 
 """
-Cameras.
+Slots.
 """
 
-IMAGES = {"front": [3, 16, 16], "wrist": [3, 8, 16]}
+TRANSFORMER = {"kind": "transformer", "width": 16, "depth": 2, "num_heads": 2}
+HEAD = {"kind": "residual", "scale": 0.2, "hidden_dims": [16]}
+
+
+def test_backbones_are_chosen_by_name_and_rebuilt():
+    """Settings and state give the same policy again; another backbone is another network."""
+    policy = make(backbone=TRANSFORMER, prediction="residual")
+    checkpoint = {"flow_rl": {"policy": policy.settings}, "actor_state_dict": policy.state_dict()}
+    latent, noise = policy.get_latent(observe()), torch.randn(7, H * A)
+    again = FlowPolicy.from_checkpoint(checkpoint)
+    assert torch.equal(again.sample(latent, noise), policy.sample(latent, noise))
+    with pytest.raises(ValueError, match=r"backbone.kind transformer vs mlp.*agent.actor.backbone.kind=transformer"):
+        check_compatible(checkpoint["flow_rl"], make().settings)
+
+
+def test_every_action_of_a_transformer_sees_state_chunk_and_time():
+    """A change of any of them moves all actions of the chunk, once the gates have opened."""
+    policy = make(backbone=TRANSFORMER)
+    for block in policy.velocity.backbone.blocks:
+        torch.nn.init.normal_(block.modulation.weight, std=0.5)
+    x, t, latent = torch.randn(1, H * A), torch.full((1, 1), 0.5), torch.randn(1, OBS)
+    jacobian = torch.autograd.functional.jacobian(lambda x: policy.velocity_field(x, t, latent), x)
+    assert (jacobian.reshape(H, A, H, A).abs().amax(dim=(1, 3)) > 1e-6).all()
+    base = policy.velocity_field(x, t, latent).reshape(H, A)
+    for other in (policy.velocity_field(x, t + 0.25, latent), policy.velocity_field(x, t, latent + 1.0)):
+        assert ((other.reshape(H, A) - base).abs().amax(dim=1) > 1e-6).all()
+
+
+def test_a_transformers_size_does_not_grow_with_the_chunk():
+    """But for the places of the actions."""
+    short, long = (
+        sum(p.numel() for p in make(backbone=TRANSFORMER, horizon=h).velocity.parameters()) for h in (H, 2 * H)
+    )
+    assert long - short == H * TRANSFORMER["width"]
+
+
+def test_a_new_head_corrects_nothing_and_may_join_any_checkpoint():
+    """Its correction is bounded by its scale, and it travels with the state."""
+    plain, corrected = make(), make(head=HEAD)
+    check_compatible({"policy": plain.settings}, corrected.settings)
+    corrected.load_state_dict(plain.state_dict())
+    latent, noise = plain.get_latent(observe()), torch.randn(7, H * A)
+    chunk = plain.sample(latent, noise)
+    assert torch.equal(corrected.sample(latent, noise), chunk)
+    torch.nn.init.normal_(corrected.head.net[-1].weight, std=3.0)
+    change = (corrected.sample(latent, noise) - chunk).abs().max()
+    assert 0.1 < change <= 0.2 + 1e-6
+    again = make(head=HEAD)
+    again.load_state_dict(corrected.state_dict())
+    assert torch.equal(again.sample(latent, noise), corrected.sample(latent, noise))
+    with pytest.raises(ValueError, match="head.kind residual vs none"):
+        check_compatible({"policy": corrected.settings}, plain.settings)
+
+
+def test_states_from_before_the_slots_are_read():
+    """Names of parameters and settings of earlier files find their place; what they did not say is the default."""
+    policy = make(num_flow_steps=2, image_shapes=IMAGES, encoder={"output_dim": 12, "patch": 4, "width": 16})
+    policy.set_score_coefs([0.5, 0.25])
+    old_state = {}
+    for key, value in policy.state_dict().items():
+        for former, present in FORMER_NAMES.items():
+            if key.startswith(present):
+                key = former + key.removeprefix(present)
+                break
+        old_state[key] = value
+    assert {"velocity.mlp.input.weight", "obs_normalizer.center", "score_coefs"} < old_state.keys()
+    del old_state["score_coefs"]  # it was a setting once
+    settings = policy.settings
+    del settings["backbone"], settings["head"]
+    facts = {**settings, "obs_dim": OBS, "score_coefs": [0.5, 0.25], "stage": "finetune", "learner": "score_flow"}
+    checkpoint = upgraded({"flow_rl": facts, "actor_state_dict": old_state})
+    assert checkpoint["flow_rl"] == {"policy": settings, "stage": "finetune", "learner": "score_flow"}
+    again = FlowPolicy.from_checkpoint(checkpoint)
+    assert again.settings == policy.settings
+    assert all(torch.equal(again.state_dict()[key], value) for key, value in policy.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"backbone": {"kind": "os:abort"}}, r"agent.actor.backbone.kind = 'os:abort' .*'mlp', 'transformer'"),
+        ({"backbone": {"kind": "transformer", "num_heads": 3}}, r"backbone.num_heads = 3 .*a divisor of width 128"),
+        ({"backbone": {"options": {"kernel": 3}}}, r"backbone.options = \{'kernel': 3\} .*hidden_dims, activation"),
+        ({"backbone": {"wide": 3}}, r"agent.actor = \['wide'\] .*kind, width, depth"),
+        ({"head": {"kind": "residual", "scale": 0.0}}, r"agent.actor.head.scale = 0.0 .*in \(0, 1\]"),
+        ({"head": {"kind": "gaussian"}}, r"agent.actor.head.kind = 'gaussian' .*'none', 'residual'"),
+    ],
+)
+def test_wrong_slots(settings, message):
+    """No name in a file makes code run that is not installed under that name."""
+    with pytest.raises(ValueError, match=message):
+        make(**settings)
+
+
+"""
+Cameras.
+"""
 
 
 @pytest.fixture(params=["vit", "cnn"])
@@ -181,10 +291,10 @@ def vision_obs() -> dict[str, torch.Tensor]:
 def test_images_join_the_latent_and_gradients_reach_their_encoders(vision_policy, vision_obs):
     latent = vision_policy.get_latent(vision_obs)
     assert latent.shape == (6, OBS + 24) and vision_policy.latent_dim == OBS + 24
-    torch.testing.assert_close(latent[:, :OBS], vision_policy.obs_normalizer(vision_obs["policy"]))
+    torch.testing.assert_close(latent[:, :OBS], vision_policy.observer.normalizer(vision_obs["policy"]))
     vision_policy.sample(latent, torch.zeros(6, H * A)).sum().backward()
-    assert all(weight.grad is not None for weight in vision_policy.encoder.parameters())
-    assert not torch.equal(vision_policy.encode(vision_obs, augment=True), latent)
+    assert all(weight.grad is not None for weight in vision_policy.observer.parameters())
+    assert not torch.equal(vision_policy.get_latent(vision_obs, augment=True), latent)
 
 
 def test_vision_policies_come_back_from_their_settings(vision_policy, vision_obs):

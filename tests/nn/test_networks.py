@@ -10,14 +10,17 @@ import torch
 
 from flow_rl.flows import time_grid
 from flow_rl.nn import (
+    BackboneSettings,
     DuelingEnsemble,
     EnsembleMLP,
     MinMaxNormalizer,
     NoisePredictor,
     ResidualMLP,
     ScoreCoefficient,
-    VelocityNet,
+    TimeEmbedding,
+    VelocityField,
     WhiteningNormalizer,
+    make_backbone,
 )
 
 
@@ -37,10 +40,17 @@ def test_residual_mlp_is_a_sum():
     torch.testing.assert_close(net(x), expected)
 
 
+def make_field(chunk, latent, features, prediction, kind="mlp") -> VelocityField:
+    settings = BackboneSettings(kind=kind, width=16)
+    backbone = make_backbone(settings, chunk, features, {"state": latent}, hidden_dims=[16, 16], activation="relu")
+    return VelocityField(TimeEmbedding(features), backbone, chunk[0] * chunk[1], prediction)
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "transformer"])
 @pytest.mark.parametrize("prediction", ["v", "x", "residual"])
-def test_velocity_broadcasts_over_flow_steps(prediction):
+def test_velocity_broadcasts_over_flow_steps(prediction, backbone):
     """All steps of a chain at once give what each gives alone."""
-    net = VelocityNet(6, 3, [16, 16], "relu", 8, prediction)
+    net = make_field((2, 3), 3, 8, prediction, backbone)
     x, condition, t = torch.randn(5, 4, 6), torch.randn(5, 3), time_grid(4)
     together = net(x, t, condition.unsqueeze(1))
     alone = torch.stack([net(x[:, i], t[i].expand(5, 1), condition) for i in range(4)], dim=1)
@@ -49,9 +59,9 @@ def test_velocity_broadcasts_over_flow_steps(prediction):
 
 def test_target_prediction_points_at_the_target():
     """The velocity leads from x_t to the network's answer in the remaining time."""
-    net = VelocityNet(2, 1, [8], "relu", 4, "x")
+    net = make_field((1, 2), 1, 4, "x")
     x, t, c = torch.randn(3, 2), torch.full((3, 1), 0.75), torch.randn(3, 1)
-    answer = net.mlp(torch.cat([x, net.time_embedding(t), c], dim=-1))
+    answer = net.backbone(x, net.time_embedding(t), c)
     torch.testing.assert_close(x + 0.25 * net(x, t, c), answer)
 
 
@@ -59,7 +69,7 @@ def test_residual_prediction_starts_from_the_velocity_of_normal_actions():
     """A network that answers zero leaves E[x_1 - x_0 | x_t], as a regression on draws finds it; its unit is what is
     left of the velocity then."""
     mean, std, t = torch.tensor([0.5, -0.2]), torch.tensor([0.3, 0.01]), 0.6
-    net = VelocityNet(2, 1, [8], "relu", 4, "residual")
+    net = make_field((1, 2), 1, 4, "residual")
     targets = mean + std * torch.randn(200_000, 2)
     net.fit(targets)
     torch.testing.assert_close(net.action_mean, mean, rtol=0.01, atol=1e-3)
@@ -67,8 +77,8 @@ def test_residual_prediction_starts_from_the_velocity_of_normal_actions():
     noise = torch.randn_like(targets)
     x, v = (1 - t) * noise + t * targets, targets - noise
     for answer in (0.0, 1.0):
-        torch.nn.init.zeros_(net.mlp.output.weight)
-        torch.nn.init.constant_(net.mlp.output.bias, answer)
+        torch.nn.init.zeros_(net.backbone.net.output.weight)
+        torch.nn.init.constant_(net.backbone.net.output.bias, answer)
         predicted = net(x, torch.full((len(x), 1), t), torch.zeros(len(x), 1)).detach()
         if answer == 0.0:
             base, error = predicted, v - predicted

@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from flow_rl.nn import CameraEncoder, CnnEncoder, VitEncoder, random_shift
+from flow_rl.nn import CameraEncoder, CnnEncoder, EncoderSettings, VitEncoder, random_shift
 
 SHAPE = (3, 32, 32)
 
@@ -23,7 +23,7 @@ def bytes_of(*shape: int) -> torch.Tensor:
 @pytest.fixture(params=["vit", "cnn"])
 def encoder(request):
     shapes = {"front": SHAPE, "wrist": (3, 16, 32)}
-    return CameraEncoder(shapes, 5, kind=request.param, output_dim=24)
+    return CameraEncoder(shapes, 5, EncoderSettings(kind=request.param, output_dim=24))
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="encoder.num_heads = 3"):
         VitEncoder(SHAPE, 2, num_heads=3)
     with pytest.raises(ValueError, match="encoder.kind = 'resnet'"):
-        CameraEncoder({"front": SHAPE}, 2, kind="resnet")
+        CameraEncoder({"front": SHAPE}, 2, EncoderSettings(kind="resnet"))
     with pytest.raises(ValueError, match="encoder.channels"):
         CnnEncoder((3, 4, 4), 2, channels=(8, 8, 8))
     with pytest.raises(ValueError, match="encoder.shift = -1"):
-        CameraEncoder({"front": SHAPE}, 2, shift=-1)
+        CameraEncoder({"front": SHAPE}, 2, EncoderSettings(shift=-1))

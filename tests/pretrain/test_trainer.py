@@ -127,7 +127,9 @@ def test_same_seed_gives_the_same_policy_however_often_it_is_measured(two_modes,
     states = []
     for seed, interval in ((0, 10), (0, 17), (1, 10)):
         cfg = small_cfg(seed=seed, num_steps=40, log_interval=interval, validation_fraction=0.25)
-        states.append(run(cfg, two_modes, tmp_path)[2]["actor_state_dict"]["velocity.mlp.output.weight"])
+        states.append(
+            run(cfg, two_modes, tmp_path)[2]["actor_state_dict"]["sampler.velocity.backbone.net.output.weight"]
+        )
     assert torch.equal(states[0], states[1])
     assert not torch.equal(states[0], states[2])
 
@@ -137,7 +139,8 @@ def test_checkpoint_is_the_runners_and_describes_itself(two_modes, tmp_path):
     assert {"actor_state_dict", "critic_state_dict", "optimizer_state_dict", "iter", "infos"} <= checkpoint.keys()
     facts = checkpoint["flow_rl"]
     assert (facts["stage"], facts["task"], facts["num_demos"]) == ("pretrain", "Toy", 64)
-    assert (facts["obs_dim"], facts["action_dim"], facts["horizon"]) == (3, 2, HORIZON)
+    policy = facts["policy"]
+    assert (policy["obs_groups"], policy["action_dim"], policy["horizon"]) == ({"policy": 3}, 2, HORIZON)
 
 
 def test_average_lies_between_and_forgets_the_beginning():
@@ -244,7 +247,7 @@ def test_a_seeing_policy_beats_a_blind_one(tmp_path, kind):
     seeing, policy, checkpoint = run(cfg, demos, tmp_path)
     blind, *_ = run(cfg, dataclasses.replace(demos, images={}), tmp_path)
     assert seeing["validation_loss"] < 0.7 * blind["validation_loss"]
-    assert checkpoint["flow_rl"]["image_shapes"] == {"front": [3, 16, 16]}
+    assert checkpoint["flow_rl"]["policy"]["image_shapes"] == {"front": [3, 16, 16]}
     torch.manual_seed(0)
     with torch.no_grad():
         chunk = policy({"policy": torch.zeros(400, 3), "front": torch.from_numpy(images)})

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from flow_rl.cli import launch, options, pretrain
-from flow_rl.models import FlowPolicy
+from flow_rl.models import FlowPolicy, FlowPolicySettings
 from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
 
@@ -234,12 +234,15 @@ def untrained(tmp_path) -> Path:
 
 
 def test_checkpoint_does_not_choose_code(untrained):
-    """A description that names a class to call is not listened to."""
+    """A description that names a class to call is refused, by whoever builds the policy."""
     checkpoint = torch.load(untrained)
-    checkpoint["flow_rl"]["class_name"] = "os:abort"
+    checkpoint["flow_rl"]["policy"]["class_name"] = "os:abort"
     save_checkpoint(untrained, checkpoint)
     args = argparse.Namespace(package=None, checkpoint=untrained, device="cpu", sampling="stochastic")
-    assert "class_name" not in launch.load_policy(args)[0]["flow_rl"]
+    description = launch.load_policy(args)[0]["flow_rl"]
+    for build in (FlowPolicySettings.of, FlowPolicy.from_settings):
+        with pytest.raises(ValueError, match=r"agent.actor = \['class_name'\] is not valid"):
+            build(description["policy"])
 
 
 def test_export_refuses(script, untrained, tmp_path):

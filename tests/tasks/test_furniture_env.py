@@ -14,7 +14,7 @@ import torch
 
 from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
-from flow_rl.utils.checkpoint import check_compatible
+from flow_rl.models import check_compatible
 from tests.tasks.episodes import non_finite
 
 pytestmark = pytest.mark.sim
@@ -150,10 +150,9 @@ def test_rotations_of_parts_may_be_what_they_were():
     assert state["env.observations.policy.parts.params.rotation"] == "quat"
     with pytest.raises(ValueError, match="env.part_rotation = 'euler' .*'rot6d', 'quat'"):
         overridden(ONE_LEG, "env.part_rotation=euler")
-    same = {"image_shapes": {}, "action_dim": 10, "horizon": 8, "hidden_dims": [64], "activation": "mish"}
-    same |= {"time_embedding_dim": 16, "prediction": "velocity", "obs_scaling": "plain", "encoder": None}
+    before, now = ({"obs_groups": {"policy": dim}, "action_dim": 10, "horizon": 8} for dim in (30, 34))
     with pytest.raises(ValueError, match="env.part_rotation=quat"):
-        check_compatible({"flow_rl": {**same, "obs_dim": 30, "task": ONE_LEG}}, {**same, "obs_dim": 34}, ONE_LEG)
+        check_compatible({"policy": before, "task": ONE_LEG}, now, ONE_LEG)
 
 
 def test_physx_has_no_threads_of_its_own_on_the_cpu(make_env):

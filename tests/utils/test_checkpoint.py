@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from flow_rl.models import FlowPolicy
-from flow_rl.utils.checkpoint import check_compatible, describe, load_checkpoint, on_cpu, revision, save_checkpoint
+from flow_rl.models import FlowPolicy, check_compatible
+from flow_rl.utils.checkpoint import describe, load_checkpoint, on_cpu, revision, save_checkpoint
 
 
 @pytest.fixture
@@ -130,16 +130,17 @@ def test_foreign_and_older_files(checkpoint, tmp_path):
 
 def test_compatibility(checkpoint):
     """The number of flow steps may differ; widths and tasks may not."""
-    here = dict(checkpoint["flow_rl"])
-    check_compatible(checkpoint, here | {"num_flow_steps": 9, "obs_clip": None})
-    del checkpoint["flow_rl"]["obs_scaling"]  # as before it could be chosen
-    check_compatible(checkpoint, here)
+    description = checkpoint["flow_rl"]
+    here = dict(description["policy"])
+    check_compatible(description, here | {"num_flow_steps": 9, "obs_clip": None})
+    del description["policy"]["obs_scaling"]  # as before it could be chosen
+    check_compatible(description, here)
     with pytest.raises(
         ValueError, match=r"another task: obs_dim 3 vs 19 .*made for task Lift, this is Can.*--task Can"
     ):
-        check_compatible(checkpoint, here | {"obs_dim": 19}, "Can")
+        check_compatible(description, here | {"obs_groups": {"policy": 19}}, "Can")
     with pytest.raises(ValueError, match=r"another network: hidden_dims .*agent.actor.hidden_dims=\[8\]"):
-        check_compatible(checkpoint, here | {"hidden_dims": [4, 4]})
+        check_compatible(description, here | {"hidden_dims": [4, 4]})
 
 
 def test_revision_is_the_commit_of_this_checkout(monkeypatch):

@@ -82,7 +82,7 @@ def test_older_checkpoints_are_evaluated_as_they_train(finetuned, sampling):
     alg, env, obs = finetuned
     checkpoint, cfg = alg.save(), make_cfg(alg.name)
     for name in ("obs_scaling", "image_shapes", "encoder"):
-        del checkpoint["flow_rl"][name]
+        del checkpoint["flow_rl"]["policy"][name]
     alg.load(checkpoint)
     cfg["actor"]["obs_scaling"] = "whitening"
     options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": sampling}
@@ -104,7 +104,7 @@ def test_other_cameras_are_named(finetuned):
     """A policy that sees is not played without its cameras, nor with pictures of another size."""
     alg, env, _ = finetuned
     checkpoint = alg.save()
-    checkpoint["flow_rl"]["image_shapes"] = {"front": [3, 96, 96]}
+    checkpoint["flow_rl"]["policy"]["image_shapes"] = {"front": [3, 96, 96]}
     options = {"action_dim": alg.actor.action_dim, "task": "PointMass", "sampling": "random", "runner_cfg": None}
     with pytest.raises(ValueError, match=r"image_shapes \{'front': \[3, 96, 96\]\} vs \{\} .*Choose a checkpoint"):
         checkpoint_policy(checkpoint, env, **options)

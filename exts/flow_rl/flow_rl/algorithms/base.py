@@ -15,9 +15,9 @@ from rsl_rl.utils import resolve_class, resolve_obs_groups
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.models import CriticView, FlowPolicy
+from flow_rl.models import CriticView, FlowPolicy, check_compatible
 from flow_rl.utils.check import require, require_device
-from flow_rl.utils.checkpoint import check_compatible, check_foreign, describe, on_cpu
+from flow_rl.utils.checkpoint import check_foreign, describe, on_cpu, upgraded
 from flow_rl.utils.rng import rng_state, set_rng_state
 
 from .optimizer import GroupedAdamW, ParameterGroup
@@ -261,10 +261,10 @@ class FlowAlgorithm(ABC):
             Whether the runner shall go on from the checkpoint's iteration.
         """
         check_foreign(loaded_dict)
-        check_compatible(loaded_dict, self.actor.settings, self.task)
+        loaded_dict = upgraded(loaded_dict)
         found = loaded_dict["flow_rl"]
+        check_compatible(found, self.actor.settings, self.task)
         self.policy_loaded, self._observed = True, (None, None)
-        self.actor.set_score_coefs(found.get("score_coefs", [0.0]))
         if found["stage"] == "pretrain" or found["learner"] != self.name:
             self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
             self.policy_replaced()

@@ -135,7 +135,7 @@ class Rldt(OffPolicyAlgorithm):
         if self.preconditioner == "covariance":
             field = times_covariance(field, ends)
         alignment, consistency = transport_losses(
-            velocity, landing, field, ends, t, self.actor.num_flow_steps, self.actor.prediction
+            velocity, landing, field, ends, t, self.actor.num_flow_steps, self.actor.cfg.prediction
         )
         reference = self.reference_loss(ends, per_particle, obs)
         # Places of an empty replay count nothing.
@@ -158,7 +158,7 @@ class Rldt(OffPolicyAlgorithm):
         t = torch.randint(num_steps, (*ends.shape[:-1], 1), device=ends.device) / num_steps
         x = interpolate(torch.randn_like(ends), ends, t)
         with torch.no_grad():
-            if self.reference.encoder is not None:  # without cameras the latents are the same
+            if self.reference.image_shapes:  # without cameras the latents are the same
                 seen = self.reference.get_latent(obs).unsqueeze(1).expand_as(latent)
             else:
                 seen = latent

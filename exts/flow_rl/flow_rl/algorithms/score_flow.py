@@ -62,7 +62,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         _check_settings(locals())
         self.score_coefficient = ScoreCoefficient(score_coef, score_coef_kind) if score_coef > 0 else None
         self.noise_predictor = NoisePredictor(
-            actor.output_dim, actor.latent_dim, actor.time_embedding_dim, (std_min, std_max), noise_hidden_dims
+            actor.output_dim, actor.latent_dim, actor.cfg.time_embedding_dim, (std_min, std_max), noise_hidden_dims
         )
         modules = {"noise_predictor": self.noise_predictor}
         if self.score_coefficient is not None:
@@ -75,7 +75,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
         self.std_range = std_min, std_max
         self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
-        self.bounds = ChainBounds(mean=actor.intermediate_clip or float("inf"), deviations=noise_clip)
+        self.bounds = ChainBounds(mean=actor.cfg.intermediate_clip or float("inf"), deviations=noise_clip)
         fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
         super().__init__(env, actor, critic, fields=fields, modules=modules, **bookkeeping)
 
@@ -89,11 +89,11 @@ class ScoreFlow(OnPolicyAlgorithm):
         if self.score_coefficient is None:
             return self.actor.drift(x, t, latent)
         velocity = self.actor.velocity_field(x, t, latent)
-        return score_drift(velocity, x, t, self.score_coefficient(t), self.actor.score_clip)
+        return score_drift(velocity, x, t, self.score_coefficient(t), self.actor.cfg.score_clip)
 
     def std(self, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Exploration noise at times (..., 1), shape (..., H * A)."""
-        return self.noise_predictor(self.actor.velocity.time_embedding(t), latent)
+        return self.noise_predictor(self.actor.time_features(t), latent)
 
     @property
     def std_max(self) -> float:

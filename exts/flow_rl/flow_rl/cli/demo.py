@@ -227,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     agent = yaml.safe_load((finetuned.parent / "params" / "agent.yaml").read_text())
     per_iteration = (
-        agent["num_steps_per_env"] * scale.num_envs * load_checkpoint(finetuned, "cpu")["flow_rl"]["horizon"]
+        agent["num_steps_per_env"] * scale.num_envs * load_checkpoint(finetuned, "cpu")["flow_rl"]["policy"]["horizon"]
     )
     summary = {
         "task": args.task,

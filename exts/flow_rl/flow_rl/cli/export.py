@@ -40,12 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         require(bounded, "--max_change", args.max_change, "> 0", "leave it out for no bound.")
         checkpoint = load_checkpoint(args.checkpoint)
         facts = checkpoint["flow_rl"]
+        settings = facts["policy"]
         task = args.task.split(":")[-1]
         remedy = f"pass --task {facts['task']}, or a checkpoint of {task}."
         require(facts["task"] in (None, task), "--checkpoint", f"for task {facts['task']}", f"one for {task}", remedy)
         check_trained(checkpoint)
-        env_cfg = launch.env_config(args, overrides, horizon=facts["horizon"])
-        demos = args.demos and load_demos(args.demos, obs_keys=[*facts["obs_groups"], *facts.get("image_shapes", {})])
+        env_cfg = launch.env_config(args, overrides, horizon=settings["horizon"])
+        shown = [*settings["obs_groups"], *settings.get("image_shapes", {})]
+        demos = args.demos and load_demos(args.demos, obs_keys=shown)
 
     import numpy as np
     import torch
@@ -56,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with launch.launch_env(args, env_cfg) as env, options.one_line_errors():
         samples = record(env, args, checkpoint)
-        contract = describe_task(env, list(facts["obs_groups"]), list(facts.get("image_shapes", {})))
-    contract["actions"]["max_change"] = args.max_change and [args.max_change] * facts["action_dim"]
+        contract = describe_task(env, list(settings["obs_groups"]), list(settings.get("image_shapes", {})))
+    contract["actions"]["max_change"] = args.max_change and [args.max_change] * settings["action_dim"]
     contract = {
         "flow_rl": facts["version"],
         **{name: facts[name] for name in ("task", "stage", "learner", "revision")},
@@ -91,7 +93,7 @@ def record(env, args, checkpoint: dict) -> dict:
 
     from flow_rl.utils.policies import checkpoint_policy
 
-    settings = checkpoint["flow_rl"]
+    settings = checkpoint["flow_rl"]["policy"]
     options = {"action_dim": settings["action_dim"], "task": args.task, "sampling": "random", "runner_cfg": None}
     policy = checkpoint_policy(checkpoint, env, **options)
     obs, _ = env.reset(seed=args.seed)

@@ -157,9 +157,8 @@ def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, 
         # the expert decides at every control step, a trained policy as often as it was trained to
         return None, 1 if args.policy == "expert" else None
     checkpoint = load_checkpoint(args.checkpoint, args.device)
-    checkpoint["flow_rl"].pop("class_name", None)  # what code runs is said by our settings, never by a file
     check_sampling(checkpoint, args.sampling)
-    return checkpoint, checkpoint["flow_rl"]["horizon"]
+    return checkpoint, checkpoint["flow_rl"]["policy"]["horizon"]
 
 
 def make_policy(

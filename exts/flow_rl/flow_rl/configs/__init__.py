@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import re
 from pathlib import Path
+
+from flow_rl.utils.plugins import with_plugins
 
 GROUP = "flow_rl.learners"
 """Entry points by which other packages add learners: ``<name> = "module:MyRunnerCfg"``."""
@@ -29,10 +30,4 @@ def learners() -> dict[str, str]:
         match = re.search(r"^class (\w+RunnerCfg)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
         if match:
             found[path.stem] = f"{__name__}.{path.stem}:{match[1]}"
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        if found.setdefault(entry.name, entry.value) != entry.value:
-            raise ValueError(
-                f"two learners are named {entry.name!r}: {found[entry.name]} and {entry.value}. Rename or uninstall "
-                "one of them."
-            )
-    return found
+    return with_plugins(found, GROUP, "learners")

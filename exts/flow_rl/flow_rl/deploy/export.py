@@ -33,9 +33,9 @@ OPSET = 18
 
 def check_trained(checkpoint: dict[str, Any]) -> None:
     """Raise a ValueError if a checkpoint holds networks that have learnt nothing."""
-    facts = checkpoint["flow_rl"]
+    facts, policy = checkpoint["flow_rl"], FlowPolicy.from_checkpoint(checkpoint)
     require(
-        facts.get("iteration", 0) > 0 or bool(checkpoint["actor_state_dict"]["obs_normalizer.center"].any()),
+        facts.get("iteration", 0) > 0 or bool(policy.observer.normalizer.center.any()),
         "--checkpoint",
         f"stage {facts['stage']}, learner {facts['learner']}, iteration {facts.get('iteration', 0)}",
         "a trained policy: this one has seen neither demonstrations nor an iteration of learning",
@@ -114,7 +114,7 @@ def _write_networks(policy: FlowPolicy, folder: Path) -> None:
     # two of each, because a batch of one would be taken for a constant
     inputs = tuple(torch.cat((tensor, tensor)) for tensor in twin.get_dummy_inputs())
     batch = {0: torch.export.Dim("batch", min=1, max=65536)}
-    free = (batch, batch) if policy.encoder is None else (batch, (batch,) * (len(inputs) - 1))
+    free = (batch, batch) if not policy.image_shapes else (batch, (batch,) * (len(inputs) - 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own insides
         torch.onnx.export(
@@ -153,15 +153,15 @@ def _sampler(policy: FlowPolicy) -> dict[str, Any]:
     return {
         "steps": policy.num_flow_steps,
         "method": "Euler, unrolled in policy.onnx",
-        "prediction": policy.prediction,
+        "prediction": policy.cfg.prediction,
         "score_coefficients": policy.score_coefs.tolist(),
-        "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.initial_noise},
+        "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.prior.kind},
     }
 
 
 def _normalised(policy: FlowPolicy, terms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Terms with what the network, which normalises by itself, centres and divides them by."""
-    normalizer = policy.obs_normalizer
+    normalizer = policy.observer.normalizer
     if isinstance(normalizer, MinMaxNormalizer):
         kind, scale = "range", normalizer.scale
     else:  # standard deviations: the inverse of the matrix holds the directions times their deviations

@@ -15,7 +15,6 @@ from .path import (
     velocity_to_score,
     velocity_to_target,
 )
-from .sampler import euler_states
 from .schedules import cosine, hold_then_cosine
 from .times import TimeLaw, sample_times, time_grid
 
@@ -25,7 +24,6 @@ __all__ = [
     "FlowChain",
     "TimeLaw",
     "cosine",
-    "euler_states",
     "gaussian_velocity",
     "hold_then_cosine",
     "interpolate",

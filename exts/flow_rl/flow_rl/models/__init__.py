@@ -3,13 +3,18 @@
 
 """Models behind rsl_rl's interface."""
 
+from .compatibility import check_compatible
 from .critic_view import CriticView
-from .flow_policy import FlowPolicy, FlowPolicyExport
+from .flow_policy import FlowPolicy
+from .policy_export import FlowPolicyExport
+from .policy_settings import FlowPolicySettings
 from .q_ensemble import QEnsemble
 
 __all__ = [
     "CriticView",
     "FlowPolicy",
     "FlowPolicyExport",
+    "FlowPolicySettings",
     "QEnsemble",
+    "check_compatible",
 ]

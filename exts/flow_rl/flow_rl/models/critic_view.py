@@ -39,8 +39,8 @@ class CriticView(nn.Module):
         self.groups = [self.features.get(group, group) for group in groups]
         self.vectors = list(actor.group_dims)
         self.sources = [*self.vectors, *actor.image_shapes]
-        self.normalizer = copy.deepcopy(actor.obs_normalizer).requires_grad_(False)
-        self.encoder = copy.deepcopy(actor.encoder).requires_grad_(False)
+        self.normalizer = copy.deepcopy(actor.observer.normalizer).requires_grad_(False)
+        self.encoder = copy.deepcopy(actor.observer.encoder).requires_grad_(False)
 
     @staticmethod
     def make(actor: FlowPolicy, obs: TensorDict, groups: list[str]) -> CriticView | None:
@@ -57,8 +57,8 @@ class CriticView(nn.Module):
 
     def follow(self, actor: FlowPolicy) -> None:
         """See from now on as this policy does."""
-        self.normalizer.load_state_dict(actor.obs_normalizer.state_dict())
-        self.encoder.load_state_dict(actor.encoder.state_dict())
+        self.normalizer.load_state_dict(actor.observer.normalizer.state_dict())
+        self.encoder.load_state_dict(actor.observer.encoder.state_dict())
 
     @torch.no_grad()
     def forward(self, obs: TensorDict | dict) -> TensorDict:

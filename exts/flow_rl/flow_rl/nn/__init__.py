@@ -3,28 +3,37 @@
 
 """Networks."""
 
+from .backbones import BackboneSettings, MlpBackbone, TransformerBackbone, make_backbone
 from .ensemble_mlp import DuelingEnsemble, EnsembleMLP
 from .noise_predictor import NoisePredictor
 from .normalizer import MinMaxNormalizer, WhiteningNormalizer
+from .residual_head import HeadSettings, ResidualHead
 from .residual_mlp import ResidualMLP
 from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
 from .time_embedding import TimeEmbedding
-from .velocity import VelocityNet
-from .vision import CameraEncoder, CnnEncoder, VitEncoder, random_shift
+from .velocity import VelocityField
+from .vision import CameraEncoder, CnnEncoder, EncoderSettings, VitEncoder, random_shift
 
 __all__ = [
+    "BackboneSettings",
     "CameraEncoder",
     "CnnEncoder",
     "DuelingEnsemble",
+    "EncoderSettings",
     "EnsembleMLP",
+    "HeadSettings",
     "MinMaxNormalizer",
+    "MlpBackbone",
     "NoisePredictor",
+    "ResidualHead",
     "ResidualMLP",
     "ScoreCoefficient",
     "ScoreCoefficientKind",
     "TimeEmbedding",
-    "VelocityNet",
+    "TransformerBackbone",
+    "VelocityField",
     "VitEncoder",
     "WhiteningNormalizer",
+    "make_backbone",
     "random_shift",
 ]

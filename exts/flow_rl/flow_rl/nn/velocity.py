@@ -12,39 +12,34 @@ from torch import nn
 
 from flow_rl.flows import gaussian_velocity, target_to_velocity
 
-from .residual_mlp import ResidualMLP
 from .time_embedding import TimeEmbedding
 
 
-class VelocityNet(nn.Module):
-    """Velocity v(x, t | observation) as a residual network of state, time features and observation.
+class VelocityField(nn.Module):
+    """Velocity v(x, t | latent) from what a backbone makes of state, time features and latent.
 
-    What the network answers with is turned into a velocity here: with x-prediction the action x_1 at the end of the
+    What the backbone answers with is turned into a velocity here: with x-prediction the action x_1 at the end of the
     line, with residual prediction, in its own unit, what the velocity of independent normal actions lacks.
     """
 
     def __init__(
         self,
+        time_embedding: TimeEmbedding,
+        backbone: nn.Module,
         action_dim: int,
-        condition_dim: int,
-        hidden_dims: list[int] | tuple[int, ...],
-        activation: str,
-        time_embedding_dim: int,
         prediction: Literal["v", "x", "residual"] = "v",
     ):
-        """Build the network.
+        """Build the field.
 
         Args:
+            time_embedding: Features of the flow time.
+            backbone: A network as :mod:`flow_rl.nn.backbones` describes them.
             action_dim: Size of the flattened chunk, H * A.
-            condition_dim: Size O of the normalised observation.
-            hidden_dims: Widths of the hidden layers.
-            activation: Name of the activation function, as in rsl_rl.
-            time_embedding_dim: Number of time features.
-            prediction: What the network predicts: the velocity, x_1, or the residual.
+            prediction: What the backbone predicts: the velocity, x_1, or the residual.
         """
         super().__init__()
-        self.time_embedding = TimeEmbedding(time_embedding_dim)
-        self.mlp = ResidualMLP(action_dim + time_embedding_dim + condition_dim, action_dim, hidden_dims, activation)
+        self.time_embedding = time_embedding
+        self.backbone = backbone
         self.prediction = prediction
         kept = prediction == "residual"
         self.register_buffer("action_mean", torch.zeros(action_dim), persistent=kept)
@@ -55,16 +50,16 @@ class VelocityNet(nn.Module):
         self.action_mean.copy_(actions.mean(dim=0))
         self.action_std.copy_(actions.std(dim=0, correction=0).clamp(min=min_std))
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Velocity of shape (..., H * A); times (..., 1) and conditions (..., O) broadcast to the states."""
+    def forward(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Velocity of shape (..., H * A); times (..., 1) and latents (..., L) broadcast to the states."""
         time = self.time_embedding(t)
         lead = list(x.shape[:-1])
         time = time.expand(lead + [time.shape[-1]])
-        condition = condition.expand(lead + [condition.shape[-1]])
+        latent = latent.expand(lead + [latent.shape[-1]])
         if self.prediction == "residual":
             base, scale, state = gaussian_velocity(x, t, self.action_mean, self.action_std)
-            return base + scale * self.mlp(torch.cat([state, time, condition], dim=-1))
-        out = self.mlp(torch.cat([x, time, condition], dim=-1))
+            return base + scale * self.backbone(state, time, latent)
+        out = self.backbone(x, time, latent)
         if self.prediction == "x":
             return target_to_velocity(out, x, t)
         return out

@@ -10,14 +10,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from flow_rl.utils.check import require, require_choice
 
-ENCODERS = ("vit", "cnn")
+from .transformer import TransformerBlock
+
+
+@dataclass
+class EncoderSettings:
+    """Settings of the cameras' encoders; each kind reads those that it knows."""
+
+    kind: Literal["vit", "cnn"] = "vit"
+    """Small vision transformer, or residual convolutional network."""
+
+    output_dim: int = 128
+    """Features of each camera."""
+
+    shift: int = 4
+    """Pixels by which pretraining shifts images at random; 0 for none."""
+
+    patch: int = 8
+    """Edge of the transformer's patches in pixels; it must divide the images' size."""
+
+    width: int = 128
+    """Width of the transformer."""
+
+    depth: int = 1
+    """Blocks of the transformer."""
+
+    num_heads: int = 4
+    """Heads of the transformer's attention."""
+
+    channels: list[int] = field(default_factory=lambda: [32, 64, 64])
+    """Channels of the convolutional stages, each of which halves the image."""
 
 
 def unit_images(images: torch.Tensor) -> torch.Tensor:
@@ -60,25 +90,6 @@ class SpatialEmbedding(nn.Module):
         return (self.weight * self.project(torch.cat([channels, state], dim=-1))).sum(dim=1)
 
 
-class TransformerBlock(nn.Module):
-    """Self-attention and a perceptron, each after a layer normalisation and added to what came in."""
-
-    def __init__(self, width: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query_key_value, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (B, P, width) to the same shape."""
-        heads = self.query_key_value(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1))  # (B, P, 3, N, D)
-        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)  # (B, N, P, D)
-        attended = functional.scaled_dot_product_attention(query, key, value)
-        x = x + self.mix(attended.transpose(1, 2).flatten(-2))
-        return x + self.mlp(self.mlp_norm(x))
-
-
 class VitEncoder(nn.Module):
     """Small vision transformer with a spatial embedding, as ScoRe-Flow, RLDT and DPPO use it for pixels."""
 
@@ -105,15 +116,15 @@ class VitEncoder(nn.Module):
         """
         super().__init__()
         channels, *size = image_shape
-        field = "agent.actor.encoder."
+        name = "agent.actor.encoder."
         require(
             patch > 0 and all(edge > 0 and edge % patch == 0 for edge in size),
-            field + "patch",
+            name + "patch",
             patch,
             f"a divisor of the image's size {size[0]} x {size[1]}",
             "choose another patch, or images of another size with env.image_size when demonstrations are collected.",
         )
-        require(width % num_heads == 0, field + "num_heads", num_heads, f"a divisor of width {width}", "use 4 and 128.")
+        require(width % num_heads == 0, name + "num_heads", num_heads, f"a divisor of width {width}", "use 4 and 128.")
         num_patches = (size[0] // patch) * (size[1] // patch)
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
         self.position = nn.Parameter(0.02 * torch.randn(1, num_patches, width))
@@ -189,40 +200,27 @@ class CnnEncoder(nn.Module):
 class CameraEncoder(nn.Module):
     """One encoder for each camera, and their features side by side."""
 
-    def __init__(  # noqa: D417 (the others are those of the encoders)
-        self,
-        image_shapes: Mapping[str, tuple[int, int, int]],
-        state_dim: int,
-        *,
-        kind: str = "vit",
-        output_dim: int = 128,
-        shift: int = 4,
-        patch: int = 8,
-        width: int = 128,
-        depth: int = 1,
-        num_heads: int = 4,
-        channels: tuple[int, ...] | list[int] = (32, 64, 64),
-    ):
+    def __init__(self, image_shapes: Mapping[str, tuple[int, int, int]], state_dim: int, settings: EncoderSettings):
         """Build the encoders.
 
         Args:
             image_shapes: Channels, height and width for each camera.
             state_dim: Size S of the state.
-            kind: ``vit`` or ``cnn``.
-            shift: Pixels by which images are shifted at random where augmentation is asked for.
+            settings: What the encoders are like, all alike.
         """
         super().__init__()
-        require_choice("agent.actor.encoder.kind", kind, ENCODERS)
+        require_choice("agent.actor.encoder.kind", settings.kind, ("vit", "cnn"))
+        require(settings.shift >= 0, "agent.actor.encoder.shift", settings.shift, "an integer >= 0", "use 4.")
 
         def build(shape: tuple[int, int, int]) -> nn.Module:
-            if kind == "vit":
-                return VitEncoder(shape, state_dim, output_dim, patch, width, depth, num_heads)
-            return CnnEncoder(shape, state_dim, output_dim, channels)
+            if settings.kind == "cnn":
+                return CnnEncoder(shape, state_dim, settings.output_dim, settings.channels)
+            vit = settings.patch, settings.width, settings.depth, settings.num_heads
+            return VitEncoder(shape, state_dim, settings.output_dim, *vit)
 
         self.encoders = nn.ModuleDict({name: build(tuple(shape)) for name, shape in image_shapes.items()})
-        require(shift >= 0, "agent.actor.encoder.shift", shift, "an integer >= 0", "use 4, the default.")
-        self.shift = shift
-        self.output_dim = output_dim * len(image_shapes)
+        self.shift = settings.shift
+        self.output_dim = settings.output_dim * len(image_shapes)
 
     def forward(self, images: Mapping[str, torch.Tensor], state: torch.Tensor, augment: bool = False) -> torch.Tensor:
         """Features (..., output_dim) of each camera's images (..., C, H, W) and states (..., S)."""

@@ -133,7 +133,7 @@ def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
         "image_shapes": {name: list(frames.shape[1:]) for name, frames in demos.images.items()},
         "action_dim": demos.action_dim,
     }
-    policy = FlowPolicy.from_settings(cfg.actor.to_dict() | data)
+    policy = FlowPolicy.from_settings(cfg.actor.values() | data)
     policy.fit(torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
     return policy.to(cfg.device)
 
@@ -142,11 +142,15 @@ def chunk_loss(
     policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
 ) -> torch.Tensor:
     """Return the flow matching loss of observations by group and chunks (B, H*A), with fresh noise and times."""
-    latent = policy.encode(obs, augment)
+    latent = policy.get_latent(obs, augment=augment)
     actions = policy.action_normalizer(chunks)
     times = sample_times(len(actions), cfg.time_law, device=actions.device)
     return flow_matching_loss(
-        lambda x, t: policy.velocity_field(x, t, latent), actions, torch.randn_like(actions), times, policy.prediction
+        lambda x, t: policy.velocity_field(x, t, latent),
+        actions,
+        torch.randn_like(actions),
+        times,
+        policy.cfg.prediction,
     )
 
 
@@ -157,7 +161,7 @@ def validation_loss(policy: FlowPolicy, cfg: PretrainCfg, dataset: ChunkDataset)
     devices = [cfg.device] if torch.device(cfg.device).type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(0)
-        return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS[policy.encoder is not None])))
+        return float(chunk_loss(policy, cfg, *dataset.sample(_VALIDATION_ROWS[bool(policy.image_shapes)])))
 
 
 def learning_rate(cfg: PretrainCfg, step: int) -> float:

@@ -19,6 +19,14 @@ from .check import InputError
 FORMAT = 1
 """Version of the description; it changes when older files can no longer be read."""
 
+FORMER_SETTINGS = ("obs_groups", "image_shapes", "action_dim", "horizon", "num_flow_steps", "hidden_dims", "activation")
+FORMER_SETTINGS += ("time_embedding_dim", "prediction", "initial_noise", "obs_scaling", "intermediate_clip", "obs_clip")
+FORMER_SETTINGS += ("score_clip", "encoder")
+"""What descriptions said of the policy before that had a place of its own."""
+
+FORMER_FACTS = ("obs_dim", "score_coefs")
+"""What they said besides and is known otherwise today."""
+
 
 def describe(policy_settings: dict, *, stage: str, learner: str | None, task: str | None, **more: object) -> dict:
     """Description stored under "flow_rl" in a checkpoint.
@@ -31,7 +39,7 @@ def describe(policy_settings: dict, *, stage: str, learner: str | None, task: st
         more: Further plain values.
     """
     source = {"version": importlib.metadata.version("flow-rl"), "revision": revision(), "format": FORMAT}
-    return {**policy_settings, "stage": stage, "learner": learner, "task": task, **more} | source
+    return {"policy": policy_settings, "stage": stage, "learner": learner, "task": task, **more} | source
 
 
 @functools.cache
@@ -92,7 +100,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
             f"({type(error).__name__}). Valid: files written by flow-rl pretrain or by training. Make it again."
         ) from error
     check_foreign(checkpoint, str(path))
-    return checkpoint
+    return upgraded(checkpoint)
 
 
 def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
@@ -109,40 +117,14 @@ def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
         )
 
 
-def complete(description: dict) -> dict:
-    """A checkpoint's description with what those from before a setting existed do not say."""
-    return {"obs_scaling": "range", "image_shapes": {}, "encoder": None} | description
-
-
-def check_compatible(checkpoint: dict, policy_settings: dict, task: str | None = None) -> None:
-    """Raise an InputError that lists every way in which a checkpoint does not fit a policy.
-
-    The number of flow steps and the clips may differ: they do not change the parameters' meaning.
-
-    Args:
-        checkpoint: A checkpoint of flow_rl.
-        policy_settings: The policy's :attr:`FlowPolicy.settings`.
-        task: Id of the present task, for the message.
-    """
-    found = complete(checkpoint["flow_rl"])
-    task_keys = ("obs_dim", "image_shapes", "action_dim", "horizon")
-    net_keys = ("hidden_dims", "activation", "time_embedding_dim", "prediction", "obs_scaling", "encoder")
-    differ = [key for key in task_keys + net_keys if found[key] != policy_settings[key]]
-    if not differ:
-        return
-    listed = ", ".join(f"{key} {found[key]} vs {policy_settings[key]}" for key in differ)
-    if any(key in task_keys for key in differ):
-        same_task = differ == ["obs_dim"] and task is not None and found.get("task") == task
-        old = " One from before parts were seen by their rotation matrices needs env.part_rotation=quat." * same_task
-        raise InputError(
-            f"checkpoint of another task: {listed} (checkpoint vs here). It was made for task "
-            f"{found.get('task') or 'unknown'}, this is {task or 'another'}. Choose a checkpoint of this task, or make "
-            f"one with flow-rl pretrain --task {task or '<task>'}.{old}"
-        )
-    values = {key: found[key] for key in differ}
-    values |= {f"encoder.{key}": value for key, value in (values.pop("encoder", None) or {}).items()}
-    overrides = " ".join(f"agent.actor.{key}={str(value).replace(' ', '')}" for key, value in values.items())
-    raise InputError(
-        f"checkpoint of another network: {listed} (checkpoint vs agent.actor). Build the network of the checkpoint by "
-        f"adding to the command: {overrides}"
-    )
+def upgraded(checkpoint: dict) -> dict:
+    """The same checkpoint with its description of the policy below "policy"; once it stood among the other facts."""
+    description = checkpoint["flow_rl"]
+    if "policy" in description:
+        return checkpoint
+    policy = {name: description[name] for name in FORMER_SETTINGS if name in description}
+    facts = {name: value for name, value in description.items() if name not in {*FORMER_SETTINGS, *FORMER_FACTS}}
+    state = dict(checkpoint["actor_state_dict"])
+    if description.get("score_coefs") is not None:
+        state.setdefault("score_coefs", torch.tensor(description["score_coefs"]))
+    return checkpoint | {"flow_rl": {"policy": policy, **facts}, "actor_state_dict": state}

@@ -13,10 +13,9 @@ import torch
 from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
-from flow_rl.models import FlowPolicy
+from flow_rl.models import FlowPolicy, FlowPolicySettings, check_compatible
 
 from .check import require
-from .checkpoint import check_compatible, complete
 
 Sampling = Literal["random", "zero", "stochastic"]
 """How a trained policy draws chunks: the flow from random or from zero noise, or the learner's chain."""
@@ -68,19 +67,19 @@ def checkpoint_policy(
         sampling: How chunks are drawn.
         runner_cfg: Configuration of the checkpoint's learner, needed for stochastic sampling.
     """
-    settings = complete(checkpoint["flow_rl"])
-    checkpoint = checkpoint | {"flow_rl": settings}
+    description = checkpoint["flow_rl"]
+    settings = description["policy"]
     shapes = env.observation_manager.group_obs_dim
     here = {
-        "obs_dim": sum(shapes[group][0] for group in settings["obs_groups"] if group in shapes),
-        "image_shapes": {name: list(shapes[name]) for name in settings["image_shapes"] if name in shapes},
+        "obs_groups": {name: shapes[name][0] for name in settings["obs_groups"] if name in shapes},
+        "image_shapes": {name: list(shapes[name]) for name in settings.get("image_shapes", {}) if name in shapes},
         "action_dim": action_dim,
     }
-    check_compatible(checkpoint, settings | here, task)
+    check_compatible(description, settings | here, task)
     if sampling == "stochastic":
         return _chain_policy(checkpoint, env, runner_cfg)
-    settings = settings | {"initial_noise": sampling}
-    actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": settings}, env.device)
+    chosen = description | {"policy": settings | {"initial_noise": sampling}}
+    actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": chosen}, env.device)
     return FunctionPolicy(actor, actor)
 
 
@@ -97,8 +96,9 @@ def check_sampling(checkpoint: dict[str, Any], sampling: Sampling) -> None:
 
 def _chain_policy(checkpoint: dict[str, Any], env: Any, runner_cfg: dict[str, Any]) -> FunctionPolicy:
     """Return the policy that explores as its learner did, whose actor is built as the checkpoint says."""
-    settings = checkpoint["flow_rl"]
-    actor_cfg = {name: settings.get(name, value) for name, value in runner_cfg["actor"].items()}
+    settings = checkpoint["flow_rl"]["policy"]
+    # only settings: what code runs is said by ours, never by a file
+    actor_cfg = runner_cfg["actor"] | FlowPolicySettings.of(settings).values()
     obs = TensorDict(env.observation_manager.compute(), batch_size=[env.num_envs], device=env.device)
     learner = resolve_callable(runner_cfg["algorithm"]["class_name"]).construct_algorithm(
         obs,

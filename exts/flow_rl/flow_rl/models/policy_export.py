@@ -1,0 +1,96 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Twins of a policy for TorchScript and ONNX: its own modules behind tensors as inputs."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from .flow_policy import FlowPolicy
+
+
+class FlowPolicyExport(nn.Module):
+    """The policy as tensors only: the initial noise is an input, so the map is deterministic."""
+
+    is_recurrent: bool = False
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__()
+        self.obs_normalizer = copy.deepcopy(policy.observer.normalizer)
+        self.sampler, self.head = copy.deepcopy(policy.sampler), copy.deepcopy(policy.head)
+        self.action_normalizer = copy.deepcopy(policy.action_normalizer)
+        self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
+
+    def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A)."""
+        return self.act(self.obs_normalizer(obs), noise)
+
+    def act(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Chunk in the environment's units from a latent (B, L) and noise (B, H * A)."""
+        chunk = self.sampler(latent, noise)
+        if self.head is not None:
+            chunk = self.head(chunk, latent)
+        return self.action_normalizer.inverse(chunk)
+
+    @torch.jit.export
+    def reset(self) -> None:
+        """Nothing is carried from one decision to the next."""
+
+    def get_dummy_inputs(self) -> tuple[torch.Tensor, ...]:
+        """Inputs of the right shapes for tracing."""
+        return torch.zeros(1, self.obs_dim), torch.zeros(1, self.output_dim)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return ["obs", "noise"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+        return ["actions"]
+
+
+class VisionPolicyExport(FlowPolicyExport):
+    """The same for a policy with cameras."""
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__(policy)
+        self.encoders = nn.ModuleList(copy.deepcopy(encoder) for encoder in policy.observer.encoder.encoders.values())
+
+    def forward(self, obs: torch.Tensor, images: list[torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
+        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
+        state = self.obs_normalizer(obs)
+        latent = [state]
+        for i, encoder in enumerate(self.encoders):
+            latent.append(encoder(images[i], state))
+        return self.act(torch.cat(latent, dim=-1), noise)
+
+
+class VisionPolicyOnnx(VisionPolicyExport):
+    """The same with the images as inputs one by one, because ONNX has no lists."""
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__(policy)
+        self.image_shapes = policy.image_shapes
+
+    def forward(self, obs: torch.Tensor, *images_and_noise: torch.Tensor) -> torch.Tensor:
+        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
+        *images, noise = images_and_noise
+        return super().forward(obs, images, noise)
+
+    def get_dummy_inputs(self) -> tuple[torch.Tensor, ...]:
+        """Inputs of the right shapes for tracing."""
+        images = [torch.zeros(1, *shape, dtype=torch.uint8) for shape in self.image_shapes.values()]
+        return torch.zeros(1, self.obs_dim), *images, torch.zeros(1, self.output_dim)
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return ["obs", *self.image_shapes, "noise"]

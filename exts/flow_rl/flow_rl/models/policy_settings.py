@@ -1,0 +1,118 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Settings of the flow policy: those of the configuration, of ``agent.actor`` and of checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flow_rl.nn.backbones import BackboneSettings
+from flow_rl.nn.residual_head import HeadSettings
+from flow_rl.nn.vision import EncoderSettings
+from flow_rl.utils.check import require, require_choice
+
+SHAPES = ("obs_groups", "image_shapes", "action_dim")
+"""What a policy says of itself beside its settings."""
+
+
+@dataclass
+class FlowPolicySettings:
+    """Settings of :class:`flow_rl.models.FlowPolicy`; pretraining and fine-tuning share them."""
+
+    horizon: int = 4
+    """Actions H in a chunk; the task's action term must execute as many."""
+
+    num_flow_steps: int = 4
+    """Integration steps K from noise to action, at least 1."""
+
+    hidden_dims: list[int] = field(default_factory=lambda: [512, 512, 512])
+    """Widths of the ``mlp`` backbone: an input layer and one residual layer per further width."""
+
+    activation: str = "relu"
+    """Activation of the ``mlp`` backbone, as named by rsl_rl."""
+
+    time_embedding_dim: int = 16
+    """Number of features of the flow time, even."""
+
+    prediction: Literal["v", "x", "residual"] = "v"
+    """Whether the backbone predicts the velocity (v), the action at the end of the flow (x), or what the velocity of
+    independent normal actions lacks (residual)."""
+
+    initial_noise: Literal["random", "zero"] = "random"
+    """Where the flow starts when the policy is played: a standard normal sample, or zero."""
+
+    obs_scaling: Literal["range", "whitening"] = "range"
+    """Whether the demonstrations' range normalises observations, or their covariance, so that small differences between
+    observations weigh as much as large ones."""
+
+    intermediate_clip: float | None = 1.0
+    """Bound on each coordinate after an integration step, in playing and in fine-tuning; None for no bound."""
+
+    obs_clip: float | None = 5.0
+    """Bound on normalised observations, in half ranges of the demonstrations, or in standard deviations when they are
+    whitened; None for no bound."""
+
+    score_clip: float = 10.0
+    """Bound on each coordinate of the score, where a learner adds one to the drift."""
+
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    """How images are encoded, where the actor's observations have some."""
+
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    """The network behind the velocity."""
+
+    head: HeadSettings = field(default_factory=HeadSettings)
+    """What follows the flow."""
+
+    @classmethod
+    def make(cls, values: dict[str, Any]) -> FlowPolicySettings:
+        """Settings from plain values, nested as the fields are; those that are left out are the defaults.
+
+        Raises:
+            InputError: If there is no such setting.
+        """
+        nested = {"encoder": EncoderSettings, "backbone": BackboneSettings, "head": HeadSettings}
+        return _record(
+            cls,
+            {name: _record(nested[name], value or {}) if name in nested else value for name, value in values.items()},
+        )
+
+    @classmethod
+    def of(cls, policy: dict[str, Any]) -> FlowPolicySettings:
+        """Settings within what a policy says of itself, :attr:`FlowPolicy.settings`, which tells its shapes besides."""
+        return cls.make({name: value for name, value in policy.items() if name not in SHAPES})
+
+    def values(self) -> dict[str, Any]:
+        """Plain values from which :meth:`make` makes the same settings."""
+        fields = dataclasses.fields(FlowPolicySettings)  # not those that a configuration adds
+        return {field.name: _plain(getattr(self, field.name)) for field in fields}
+
+    def check(self, output_dim: int) -> None:
+        """Raise an InputError about what no slot of the policy checks; chunks have the size output_dim = H * A."""
+        name = "agent.actor."
+        require(
+            self.horizon >= 1 and output_dim % self.horizon == 0,
+            name + "horizon",
+            self.horizon,
+            f"a divisor of the environment's action size {output_dim}",
+            "give the policy the chunk length of the task's ChunkActionCfg.",
+        )
+        features = self.time_embedding_dim
+        even = features > 0 and features % 2 == 0
+        require(even, name + "time_embedding_dim", features, "an even integer > 0", "use 16, the default.")
+        require_choice(name + "prediction", self.prediction, ("v", "x", "residual"))
+
+
+def _plain(value: Any) -> Any:
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else copy.deepcopy(value)
+
+
+def _record(cls: type, values: dict[str, Any]) -> Any:
+    names = [field.name for field in dataclasses.fields(cls)]
+    unknown = sorted(set(values) - set(names))
+    require(not unknown, "agent.actor", unknown, ", ".join(names), "leave these settings out.")
+    return cls(**values)
