@@ -1,0 +1,80 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Three iterations of Lift lead where they led before: whoever changes that knows it, and says why.
+
+After a change that is meant, write the new numbers: ``python -m tests.tasks.test_results_stay``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from flow_rl.configs import learners
+from flow_rl.models import FlowPolicy
+from flow_rl.testing.learners import pretrained
+
+KNOWN = Path(__file__).with_name("results_of_lift.json")
+SMALL = {"num_steps_per_env": 12, "max_iterations": 3}
+SETTINGS = {"rldt": {"num_critic_updates": 16, "num_actor_updates": 2, "critic_warmup": 0}}
+OWN = ("score_flow", "reinflow", "rldt")
+
+
+def three_iterations(env, learner: str) -> list[dict[str, float]]:
+    """What a learner logs in three iterations from a policy that nobody has trained."""
+    from rsl_rl.runners import OnPolicyRunner
+
+    from flow_rl.cli.launch import agent_config, runner_dict
+    from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
+
+    torch.manual_seed(0)
+    env.reset(seed=0)
+    cfg = agent_config("FlowRL-Lift-Franka", learner, None, ["agent.actor.hidden_dims=[64,64]"])
+    cfg.device = "cpu"
+    cfg = runner_dict(cfg) | SMALL
+    cfg["algorithm"] |= SETTINGS.get(learner, {})
+    runner = OnPolicyRunner(RslRlVecEnvWrapper(env, clip_actions=None), cfg, log_dir=None, device="cpu")
+    policy = FlowPolicy.from_settings(runner.alg.actor.settings)
+    policy.fit(torch.rand(64, policy.obs_dim) - 0.5, 2.0 * torch.rand(64, policy.action_dim) - 1.0)
+    runner.alg.load(pretrained(policy))
+    logged, update = [], runner.alg.update
+    runner.alg.update = lambda: logged.append(update()) or logged[-1]
+    runner.learn(3)
+    return logged
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("learner", OWN)
+def test_results_stay(make_env, learner):
+    """Other processors round otherwise, and physics enlarges that; a change of a formula is larger still."""
+    known = json.loads(KNOWN.read_text())[learner]
+    with make_env(4, 8, "env.episode_length_s=3") as env:
+        logged = three_iterations(env, learner)
+    assert len(logged) == len(known) == 3
+    for numbers, expected in zip(logged, known, strict=True):
+        assert numbers == pytest.approx(expected, rel=0.02, abs=0.01)
+
+
+def test_no_learner_is_forgotten():
+    """Each of ours has its numbers."""
+    assert {name for name, entry in learners().items() if entry.startswith("flow_rl.")} == set(OWN)
+
+
+def main() -> None:
+    """Write the numbers of this version."""
+    from tests.tasks.conftest import make_env
+
+    make, numbers = make_env.__wrapped__(), {}
+    for learner in OWN:
+        with make(4, 8, "env.episode_length_s=3") as env:
+            logged = three_iterations(env, learner)
+        numbers[learner] = [{name: round(value, 6) for name, value in each.items()} for each in logged]
+    KNOWN.write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
