@@ -28,8 +28,9 @@ def three_iterations(env, learner: str) -> list[dict[str, float]]:
     """What a learner logs in three iterations from a policy that nobody has trained."""
     from rsl_rl.runners import OnPolicyRunner
 
-    from flow_rl.cli.launch import agent_config, runner_dict
     from isaaclab_rl.rsl_rl import RslRlVecEnvWrapper
+
+    from flow_rl.cli.launch import agent_config, runner_dict
 
     torch.manual_seed(0)
     env.reset(seed=0)
