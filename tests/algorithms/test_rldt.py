@@ -427,7 +427,9 @@ def test_the_reference_may_be_where_learning_began(make_runner, tmp_path):
     """It stays what it was, also when a run goes on from a checkpoint; the paper's follows the policy."""
 
     def distance(alg, weights) -> float:
-        return sum((weights[key] - value).abs().sum().item() for key, value in alg.reference.state_dict().items())
+        return sum(
+            (weights[key] - value).abs().sum().item() for key, value in alg.reference.policy.state_dict().items()
+        )
 
     following = make_runner("rldt", **SMALL, critic_warmup=0)
     first = copy.deepcopy(following.alg.actor.state_dict())

@@ -3,11 +3,13 @@
 
 """Models behind rsl_rl's interface."""
 
+from .anchor import Anchor
 from .critic_view import CriticView
 from .flow_policy import FlowPolicy, FlowPolicyExport
 from .q_ensemble import QEnsemble
 
 __all__ = [
+    "Anchor",
     "CriticView",
     "FlowPolicy",
     "FlowPolicyExport",
