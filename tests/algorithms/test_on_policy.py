@@ -79,7 +79,7 @@ def test_the_drift_of_an_earlier_learner_is_kept(make_runner, learner):
     alg.load(pretrained(source.alg.actor))
     x, latent = torch.randn(64, 4), torch.randn(64, 2)
     expected = [source.alg.actor.drift(x, torch.full((64, 1), i / 4), latent) for i in range(4)]
-    anchor = alg.reference if learner == "rldt" else alg.bc.base
+    anchor = alg.reference if learner == "rldt" else alg.anchor
     drift = alg.actor.drift if learner == "rldt" else alg.drift
     for i, wanted in enumerate(expected):
         t = torch.full((64, 1), i / 4)
@@ -183,7 +183,7 @@ def test_checkpoint_of_other_settings(make_runner, capsys):
     alg = make_runner(bc_coef=1.0).alg
     alg.load(checkpoint)
     assert "written without bc, which begins as a copy of the loaded policy" in capsys.readouterr().out
-    anchor = alg.bc.base.state_dict()
+    anchor = alg.anchor.policy.state_dict()
     assert all(torch.equal(anchor[key], value) for key, value in checkpoint["actor_state_dict"].items())
     with pytest.raises(ValueError, match="checkpoint's noise_predictor does not fit.*params/agent.yaml"):
         make_runner(noise_hidden_dims=[8]).alg.load(checkpoint)
@@ -225,7 +225,7 @@ def test_missing_gpu():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"obs_dim": 23}, r"checkpoint of another task: obs_dim 23 vs 2 .*PointMass"),
+        ({"obs_groups": {"policy": 23}}, r"checkpoint of another task: obs_dim 23 vs 2 .*PointMass"),
         ({"action_dim": 7, "horizon": 8}, r"action_dim 7 vs 2, horizon 8 vs 2"),
         ({"hidden_dims": [64]}, r"another network: hidden_dims \[64\] vs \[32, 32\].*agent.actor.hidden_dims=\[64\]"),
         ({"prediction": "x"}, r"agent.actor.prediction=x"),

@@ -88,7 +88,7 @@ def test_the_view_is_that_of_the_pretrained_policy(learner, make_runner, tmp_pat
     runner.load(str(tmp_path / "pretrained.pt"))
     view = runner.alg.view
     obs = runner.env.get_observations()
-    features = teacher.encode(obs)[:, teacher.obs_dim :]
+    features = teacher.get_latent(obs)[:, teacher.obs_dim :]
     torch.testing.assert_close(view(obs)["front_features"], features)
     # more dimensions, as in windows of the replay, and batches that are split
     windows = TensorDict({name: torch.stack([group, group]) for name, group in obs.items()}, batch_size=[2, 8])

@@ -133,7 +133,7 @@ def test_the_action_gradient_is_that_of_the_mean_member(make_alg):
 def test_targets_are_lambda_returns_of_the_bootstrap(make_alg, monkeypatch):
     """With a value of 1/2 everywhere the target of each step follows by hand from what ends its trajectory."""
     alg = make_alg(gamma=0.9, lam=0.5, window=3, critic_batch_size=200)
-    monkeypatch.setattr(alg, "next_values", lambda obs: torch.full(obs.batch_size, 0.5))
+    monkeypatch.setattr(alg.td_critic, "chunk_values", lambda obs, *chunks: torch.full(obs.batch_size, 0.5))
     batch = alg.sample_critic()
     reward, target = batch["reward"], batch["targets"].squeeze(-1)
     ended, valid = batch["terminated"], batch["valid"]
@@ -151,7 +151,7 @@ def test_targets_of_a_dueling_critic(make_runner, monkeypatch):
     cfg["critic"]["dueling"] = True
     alg = collect(make_runner(cfg=cfg))
     alg.replay.prepare(1, alg.window)
-    monkeypatch.setattr(alg, "state_values", lambda obs: obs["policy"][:, 0])
+    monkeypatch.setattr(alg.td_critic, "state_values", lambda obs: obs["policy"][:, 0])
     monkeypatch.setattr(alg, "flow", None)
     sampled = {}
     sample = alg.replay.sample
@@ -181,37 +181,76 @@ def test_foresight(make_runner, monkeypatch, dueling):
     alg.replay.prepare(1, alg.window)
     batch = alg.sample_critic(split=False)
     assert batch["valid"].any() and not batch["valid"].all()
-    monkeypatch.setattr(alg, "sample_critic", lambda **sampling: batch)
     for factor in (3.0, -2.0, 0.0):
         said = factor * batch["targets"].flatten(1, 2) + 0.1
         said[~batch["valid"].flatten(1, 2)] = 100.0  # what does not exist does not count
         monkeypatch.setattr(alg.critic, "estimates", lambda latent, action, said=said: said.expand(2, -1, -1))
-        assert alg.foresight().item() == pytest.approx((factor > 0) - (factor < 0), abs=1e-3)
+        assert alg.td_critic.foresight(batch).item() == pytest.approx((factor > 0) - (factor < 0), abs=1e-3)
 
 
 def test_bootstrap(make_alg):
-    """The least member after averaging over draws, or their mean, within the bounds."""
+    """The least member after averaging over draws, their mean, or deviations below it, within the bounds."""
     alg = make_alg(bootstrap_draws=3, value_range=[-0.1, 0.2])
     obs = TensorDict({"policy": torch.randn(50, 2)}, batch_size=[50])
-    seen = {}
-    for kind in ("min", "mean"):
-        alg.bootstrap = kind
+    found = {}
+    for kind in ("min", "mean", 0.5):
+        alg.td_critic.bootstrap = kind
         torch.manual_seed(3)
-        seen[kind] = alg.next_values(obs)
+        found[kind] = alg.td_critic.chunk_values(obs, *alg.next_chunks(obs))
         torch.manual_seed(3)
         draws = [alg.flow(alg.actor.get_latent(obs))[-1].clamp(-1, 1) for _ in range(3)]
-        latent = alg.critic.get_latent(obs)
-        members = torch.stack([alg.target(torch.cat([latent, draw], -1)[None]).squeeze(-1) for draw in draws]).mean(0)
-        expected = (members.amin(0) if kind == "min" else members.mean(0)).clamp(-0.1, 0.2)
-        torch.testing.assert_close(seen[kind], expected)
-    assert (seen["min"] <= seen["mean"]).all() and seen["mean"].max() <= 0.2
+        latent, target = alg.critic.get_latent(obs), alg.td_critic.target
+        members = torch.stack([target(torch.cat([latent, draw], -1)[None]).squeeze(-1) for draw in draws]).mean(0)
+        mean = members.mean(0)
+        wanted = {"min": members.amin(0), "mean": mean, 0.5: mean - 0.5 * (members - mean).square().mean(0).sqrt()}
+        torch.testing.assert_close(found[kind], wanted[kind].clamp(-0.1, 0.2))
+    assert (found["min"] <= found[0.5]).all() and (found[0.5] <= found["mean"]).all() and found["mean"].max() <= 0.2
+    assert not torch.equal(found[0.5], found["mean"])
+
+
+def test_a_learner_may_add_to_the_values_of_next_chunks(make_alg, monkeypatch):
+    """As SAC adds an entropy: targets contain the bonus of each draw, averaged, where the episode goes on."""
+    alg = make_alg(gamma=0.9, lam=0.0, value_range=None, bootstrap_draws=2)
+    next_chunks = alg.next_chunks
+
+    def targets(bonus: tuple[float, float] | None) -> TensorDict:
+        def with_bonus(obs):
+            chunks, none = next_chunks(obs)
+            return chunks, none if bonus is None else torch.tensor(bonus).view(2, 1).expand(chunks.shape[:2])
+
+        monkeypatch.setattr(alg, "next_chunks", with_bonus)
+        torch.manual_seed(3)
+        return alg.sample_critic()
+
+    plain, more = targets(None), targets((1.0, 3.0))
+    added = 0.9 * 2.0 * ~plain["terminated"].unsqueeze(-1)
+    torch.testing.assert_close(more["targets"], plain["targets"] + added)
+    assert plain["terminated"].any() and not plain["terminated"].all()
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_a_learner_may_alternate(make_alg, monkeypatch, warmup):
+    """Turns are taken in the order that it says, targets are sampled when they are used up, and warm-up still holds."""
+    alg = make_alg(critic_warmup=warmup)
+    turns = []
+    step, sample = alg.td_critic.step, alg.sample_critic
+    monkeypatch.setattr(alg, "schedule", lambda: iter(["critic", "actor"] * 4))
+    monkeypatch.setattr(alg, "sample_critic", lambda: turns.append("targets") or sample())
+    monkeypatch.setattr(alg.td_critic, "step", lambda *batch: turns.append("critic") or step(*batch))
+    monkeypatch.setattr(alg, "begin_iteration", lambda: turns.append("begin"))
+    monkeypatch.setattr(alg, "actor_step", lambda step: turns.append(step) or {})
+    alg.improve()
+    actor = [] if warmup else ["begin", 0, 1, 2, 3]
+    expected = ["targets", "critic", *actor[:2], "critic", *actor[2:3], "targets", "critic", *actor[3:4], "critic"]
+    assert turns == [*expected, *actor[4:]]
 
 
 def test_members_learn_from_their_own_trajectories(make_alg):
     """Without disjoint subsets all members see one batch; with them each sees its own."""
     assert make_alg(disjoint=False).sample_critic().batch_size == (1, 16)
     assert make_alg(disjoint=True).sample_critic().batch_size == (2, 16)
-    assert torch.isfinite(make_alg(disjoint=False).critic_step(make_alg(disjoint=False).sample_critic())["critic"])
+    alg = make_alg(disjoint=False)
+    assert torch.isfinite(alg.td_critic.step(alg.sample_critic(), alg.optimizer)["critic"])
 
 
 def test_the_critic_may_see_more_than_the_policy(make_runner):
@@ -387,6 +426,7 @@ def test_checkpoints_without_the_replay(make_runner, tmp_path, capsys):
         ({"exploration_min_time": 1.0}, r"agent.algorithm.exploration_min_time = 1.0"),
         ({"value_lam": 1.5}, r"agent.algorithm.value_lam = 1.5 .*\[0, 1\] or null"),
         ({"bootstrap": "max"}, r"agent.algorithm.bootstrap = 'max' .*'min', 'mean'"),
+        ({"bootstrap": -0.5}, r"agent.algorithm.bootstrap = -0.5 .*a number >= 0"),
         ({"new_fraction": 1.1}, r"agent.algorithm.new_fraction = 1.1 .*\[0, 1\]"),
         ({"target_repeat": 3}, r"agent.algorithm.target_repeat = 3 .*divisor of num_critic_updates = 4"),
         ({"value_range": [1.0, 0.0]}, r"agent.algorithm.value_range = \[1.0, 0.0\] .*low < high"),
@@ -417,7 +457,7 @@ def test_a_dueling_critic_learns(make_runner, tmp_path):
     runner.learn(1)
     after = runner.alg.critic.state_dict()
     assert not any(torch.equal(before[key], after[key]) for key in after if "weights" in key and ".0" in key)
-    assert runner.alg.target.advantage.weights[-1].abs().sum() > 0
+    assert runner.alg.td_critic.target.advantage.weights[-1].abs().sum() > 0
     runner.save(str(tmp_path / "model.pt"))
     other = make_runner(cfg=copy.deepcopy(cfg))
     other.load(str(tmp_path / "model.pt"))
@@ -428,7 +468,9 @@ def test_the_reference_may_be_where_learning_began(make_runner, tmp_path):
     """It stays what it was, also when a run goes on from a checkpoint; the paper's follows the policy."""
 
     def distance(alg, weights) -> float:
-        return sum((weights[key] - value).abs().sum().item() for key, value in alg.reference.state_dict().items())
+        return sum(
+            (weights[key] - value).abs().sum().item() for key, value in alg.reference.policy.state_dict().items()
+        )
 
     following = make_runner("rldt", **SMALL, critic_warmup=0)
     first = copy.deepcopy(following.alg.actor.state_dict())

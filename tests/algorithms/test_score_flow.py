@@ -116,17 +116,32 @@ def test_single_flow_step(make_runner):
     assert runner.alg.actor.num_flow_steps == 1
 
 
-def test_bc_regularizer(make_runner):
-    """It is zero at the pretrained policy, grows with distance, and is absent when not asked for."""
+def test_the_pull_towards_the_pretrained_policy(make_runner):
+    """It is zero at that policy, grows with distance, and is absent when not asked for."""
     alg = make_runner(bc_coef=2.0).alg
     alg.load(pretrained(make_runner().alg.actor))
     obs = PointMass().get_observations()
-    assert float(alg.bc(alg.actor, obs).detach()) == 0.0
+    latent = alg.actor.get_latent(obs)
+    assert float(alg.anchor_loss(latent, obs).detach()) == 0.0
     with torch.no_grad():
         alg.actor.velocity.backbone.net.output.bias.add_(0.1)
-    assert float(alg.bc(alg.actor, obs).detach()) > 0.0
-    assert not any(p.requires_grad for p in alg.bc.parameters())
-    assert make_runner().alg.bc is None
+    assert float(alg.anchor_loss(latent, obs).detach()) > 0.0
+    assert not any(p.requires_grad for p in alg.anchor.parameters())
+    assert make_runner().alg.anchor is None
+
+
+def test_the_pull_has_its_weight(make_runner):
+    """`bc_coef` multiplies what is added to the loss and logged."""
+
+    def pull(weight: float) -> float:
+        torch.manual_seed(0)
+        alg = collect(make_runner(bc_coef=weight))
+        with torch.no_grad():
+            alg.actor.velocity.backbone.net.output.bias.add_(0.1)
+        return alg.policy_loss(next(alg.storage.mini_batches(1)))[1]["bc"].item()
+
+    once = pull(1.0)
+    assert once > 0.0 and pull(3.0) == pytest.approx(3.0 * once)
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,26 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""What off-policy learners of flow policies share: replay, ensemble critic with targets, order of the updates."""
+"""What off-policy learners of flow policies share: replay and order of the updates."""
 
 from __future__ import annotations
 
-import copy
+import itertools
 from abc import abstractmethod
-from typing import Literal, get_args
+from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.kernels import lambda_scan
 from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.storage.replay import TrajectoryReplay
-from flow_rl.utils.check import require, require_choice
+from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
-
-CRITIC_BATCH = ("latent", "action", "targets", "valid")
-"""What the critic's loss needs of sampled windows."""
-
-Bootstrap = Literal["min", "mean"]
-"""How the members' values of the next decision become one."""
+from .td_critic import Bootstrap, TdCritic
 
 
 class OffPolicyAlgorithm(FlowAlgorithm):
@@ -80,13 +75,19 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         num_envs = obs.batch_size[0]
         self.new_fraction, self.window = new_fraction, window
         self.num_critic_updates, self.critic_batch_size = num_critic_updates, critic_batch_size
-        self.target_repeat, self.target_momentum = target_repeat, target_momentum
-        self.bootstrap, self.bootstrap_draws, self.value_range = bootstrap, bootstrap_draws, value_range
+        self.target_repeat, self.bootstrap_draws, self.value_range = target_repeat, bootstrap_draws, value_range
         self.num_actor_updates, self.actor_batch_size = num_actor_updates, actor_batch_size
         self.warmup_steps = warmup_steps
-        self.value_lam = contract["lam"] if value_lam is None else value_lam
 
-        self.target = copy.deepcopy(critic.mlp).requires_grad_(False)
+        self.td_critic = TdCritic(
+            critic,
+            gamma=contract["gamma"],
+            lam=contract["lam"],
+            value_lam=value_lam,
+            bootstrap=bootstrap,
+            value_range=value_range,
+            target_momentum=target_momentum,
+        )
         self.replay = TrajectoryReplay(
             obs.select(*kept_groups(actor, critic)).to(device),
             {"action": (actor.output_dim,), **fields},
@@ -95,7 +96,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
             num_subsets=critic.num_members if disjoint else 1,
             balanced=balance_successes,
         )
-        modules = modules | {"target": self.target, "replay": self.replay}
+        modules = modules | {"target": self.td_critic.target, "replay": self.replay}
         super().__init__(env, actor, critic, modules=modules, device=device, **contract)
         if not save_replay:
             self.unsaved.add("replay")  # for its size
@@ -109,7 +110,26 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Loss of the policy at states (B,), and detached scalars for the log."""
 
     def begin_iteration(self) -> None:  # noqa: B027 (a learner need not care)
-        """Take note that the policy is about to change."""
+        """Take note that the policy is about to change, once in each iteration in which it does."""
+
+    def schedule(self) -> Iterator[Literal["critic", "actor"]]:
+        """Whose turn it is in an iteration, as often as the settings say; while the critic warms up, "actor" is void.
+
+        All steps of the critic come first. Who alternates takes the critic's targets from an older policy than its
+        own, unless `target_repeat` is 1.
+        """
+        yield from itertools.repeat("critic", self.num_critic_updates)
+        yield from itertools.repeat("actor", self.num_actor_updates)
+
+    def next_chunks(self, obs: TensorDict) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Chunks to end returns with, and what is added to their values, such as an entropy.
+
+        Returns:
+            `bootstrap_draws` of the policy for each of N observations, shape (draws, N, H * A), and (draws, N) or None.
+        """
+        latent = self.actor.get_latent(obs)
+        draws = [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
+        return torch.stack(draws), None
 
     """
     The stock runner's contract.
@@ -150,8 +170,9 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Improve critic and policy from the replay; returns the means for the log."""
         self._check_final_obs()
         self.replay.prepare(1, self.window)
-        scalars = self.replay.statistics() | {"foresight": self.foresight()}
-        numbers = self._numbers(scalars, self.improve())
+        # what the critic says of the newest chunks before it learns from them
+        foresight = self.td_critic.foresight(self.sample_critic(new_fraction=1.0, split=False))
+        numbers = self._numbers(self.replay.statistics() | {"foresight": foresight}, self.improve())
         self._check_value_range(numbers["min_return"], numbers["max_return"])
         self.iteration += 1
         return numbers
@@ -159,117 +180,38 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def improve(self) -> list[dict[str, torch.Tensor]]:
         """All updates of an iteration, without waiting for the device; returns scalars for the log."""
         self._apply_schedules()
-        log = []
-        for _ in range(self.num_critic_updates // self.target_repeat):
-            batch = self.sample_critic()
-            for part in batch.chunk(self.target_repeat, dim=1):
-                log.append(self.critic_step(part))
-        if not self.warming_up:
-            self.begin_iteration()
-            first = (self.iteration - self.critic_warmup) * self.num_actor_updates
-            for step in range(first, first + self.num_actor_updates):
+        log: list[dict[str, torch.Tensor]] = []
+        windows = self._windows()
+        first = step = (self.iteration - self.critic_warmup) * self.num_actor_updates
+        for turn in self.schedule():
+            if turn == "critic":
+                log.append(self.td_critic.step(next(windows), self.optimizer))
+            elif not self.warming_up:
+                if step == first:
+                    self.begin_iteration()
                 log.append(self.actor_step(step))
+                step += 1
         return log
 
     def compile(self, mode: str) -> None:
         """Compile the K-step sampler and the critic's loss; in "reduce-overhead" mode they become CUDA graphs."""
         self.flow = torch.compile(self.flow, mode=mode)
-        self.critic_loss = torch.compile(self.critic_loss, mode=mode)
+        self.td_critic.compile(mode)
 
     """
-    Critic.
+    Details.
     """
 
     def flow(self, latent: torch.Tensor) -> torch.Tensor:
         """States (K + 1, B, H * A) of the policy's flow from fresh noise."""
         return self.actor.flow(latent, torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device))
 
-    @torch.no_grad()
-    def foresight(self) -> torch.Tensor:
-        """Correlation of what the critic says of the newest chunks, before it learns from them, with their targets.
-
-        Of a dueling critic it is A's, which also says what V has missed of states. Without any, the policy follows
-        noise.
-        """
-        batch = self.sample_critic(new_fraction=1.0, split=False)
-        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
-        said, target = self.critic.estimates(latent, action)[..., -1].mean(dim=0), targets[0, :, -1]  # (N,)
-        weight = valid[0] / valid[0].sum().clamp(min=1)
-        said, target = (x - (weight * x).sum() for x in (said, target))
-        spread = ((weight * said.square()).sum() * (weight * target.square()).sum()).sqrt()
-        return (weight * said * target).sum() / spread.clamp(min=1e-12)
-
-    @torch.no_grad()
     def sample_critic(self, new_fraction: float | None = None, split: bool = True) -> TensorDict:
-        """Windows for `target_repeat` steps of the critic, with the members' common `targets`, one for each estimate.
-
-        Those are returns; a dueling critic's V gets its own, and its A the difference of returns and V.
-        """
+        """Windows for `target_repeat` steps of the critic, with the members' common targets."""
         num = self.target_repeat * self.critic_batch_size
         new_fraction = self.new_fraction if new_fraction is None else new_fraction
         batch = self.replay.sample(num, self.window, new_fraction=new_fraction, split=split)
-        obs = batch.pop("obs")
-        batch["latent"] = self.critic.get_latent(obs[:, :, :-1])
-        if self.critic.dueling:
-            values = self.state_values(obs.flatten()).view(*obs.batch_size)
-            value, following = values[..., :-1], values[..., 1:]
-            far, near = (self._returns(batch, following, lam) for lam in (self.value_lam, self.lam))
-            targets = [far, near - value]
-        else:
-            following = self.next_values(obs[:, :, 1:].flatten()).view(batch["reward"].shape)
-            targets = [self._returns(batch, following, self.lam)]
-        batch["targets"] = torch.stack(targets, dim=-1)
-        return batch
-
-    def state_values(self, obs: TensorDict) -> torch.Tensor:
-        """Values (N,) of observations (N,), by the target of a dueling critic."""
-        return self._combine(self.target.value(self.critic.get_latent(obs).unsqueeze(0)).squeeze(-1))
-
-    def next_values(self, obs: TensorDict) -> torch.Tensor:
-        """Values (N,) of the policy at observations (N,), by the target critic and fresh chunks."""
-        latent, chunks = self.critic.get_latent(obs), self.next_chunks(obs)
-        pairs = torch.cat([torch.cat([latent, chunk], dim=-1) for chunk in chunks])
-        values = self.target(pairs.unsqueeze(0)).squeeze(-1)  # (M, draws * N)
-        return self._combine(values.view(len(values), len(chunks), -1).mean(dim=1))
-
-    def next_chunks(self, obs: TensorDict) -> list[torch.Tensor]:
-        """Chunks (N, H * A) of the policy at observations (N,), `bootstrap_draws` of them, to end returns with."""
-        latent = self.actor.get_latent(obs)
-        return [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
-
-    def critic_loss(
-        self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum over members of half the mean squared error, and values (M, N).
-
-        Inputs are (M or 1, N, ...); targets have a last dimension for the critic's estimates.
-        """
-        estimates = self.critic.estimates(latent, action)  # (M, N, F)
-        error = (estimates - targets).square().sum(dim=-1) * valid
-        count = valid.sum(dim=-1, keepdim=True).expand(len(estimates), 1).clamp(min=1)
-        return 0.5 * (error / count).sum(), estimates.sum(dim=-1)
-
-    def critic_step(self, batch: TensorDict) -> dict[str, torch.Tensor]:
-        """One step of all members, each on its own trajectories, then of the targets."""
-        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in CRITIC_BATCH)
-        loss, values = self.critic_loss(latent, action, targets, valid)
-        norms = self.optimizer.minimize(loss)
-        with torch.no_grad():
-            parameters = list(self.target.parameters()), list(self.critic.mlp.parameters())
-            torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
-            count = valid.sum().clamp(min=1)
-            mean = (targets[..., 0] * valid).sum() / count
-            return {
-                "critic": loss.detach(),
-                "q_mean": (values.mean(dim=0) * valid).sum() / count,
-                "q_spread": values.std(dim=0, correction=0).mean(),
-                "target_mean": mean,
-                "grad_norm_critic": norms["grad_norm_critic"],
-            }
-
-    """
-    Actor.
-    """
+        return self.td_critic.add_targets(batch, self.next_chunks)
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
@@ -281,21 +223,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         rate["lr"] = full
         return metrics | {"grad_norm_actor": norms["grad_norm_actor"]}
 
-    """
-    Details.
-    """
-
-    def _combine(self, values: torch.Tensor) -> torch.Tensor:
-        """The members' values (M, N) as one (N,), within the bounds."""
-        value = values.amin(dim=0) if self.bootstrap == "min" else values.mean(dim=0)
-        return value if self.value_range is None else value.clamp(*self.value_range)
-
-    def _returns(self, batch: TensorDict, next_values: torch.Tensor, lam: float) -> torch.Tensor:
-        """TD(lambda) returns of windows (S, N, W)."""
-        # The scan runs over the first dimension, time.
-        columns = [batch["reward"], next_values, batch["terminated"], batch["truncated"]]
-        reward, *others = (column.flatten(0, 1).T for column in columns)
-        return lambda_scan(reward, *others, self.gamma, lam).T.reshape(next_values.shape)
+    def _windows(self) -> Iterator[TensorDict]:
+        """Batches for single steps of the critic."""
+        while True:
+            yield from self.sample_critic().chunk(self.target_repeat, dim=1)
 
     def _check_value_range(self, min_return: float, max_return: float) -> None:
         """Complain about trajectories that earn less or more than targets may be, on all ranks alike."""
@@ -332,7 +263,14 @@ def _check_settings(given: dict) -> None:
     )
     for name in ("new_fraction", "target_momentum"):
         require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", f"use the default of {name}.")
-    require_choice(field + "bootstrap", given["bootstrap"], get_args(Bootstrap))
+    bootstrap = given["bootstrap"]
+    require(
+        bootstrap in ("min", "mean") or (isinstance(bootstrap, int | float) and bootstrap >= 0),
+        field + "bootstrap",
+        bootstrap,
+        "'min', 'mean', or a number >= 0 of deviations below the mean",
+        "use 'min', the default.",
+    )
     lam = given["value_lam"]
     require(lam is None or 0.0 <= lam <= 1.0, field + "value_lam", lam, "[0, 1] or null", "use null: the same as lam.")
     limits = given["value_range"]

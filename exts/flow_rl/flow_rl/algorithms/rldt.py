@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Literal, get_args
 
 import torch
@@ -15,7 +14,7 @@ from tensordict import TensorDict
 from flow_rl.flows import interpolate, velocity_to_target
 from flow_rl.kernels import svgd_diagnostics, svgd_field
 from flow_rl.kernels.svgd import KERNELS, NORMALIZATIONS
-from flow_rl.models import FlowPolicy, QEnsemble
+from flow_rl.models import Anchor, FlowPolicy, QEnsemble
 from flow_rl.utils.check import require, require_choice
 
 from .base import Decision
@@ -72,9 +71,9 @@ class Rldt(OffPolicyAlgorithm):
         self.consistency_coef, self.reference_coef = consistency_coef, reference_coef
         self.exploration, self.exploration_std = exploration, exploration_std
         self.exploration_first = min(int(exploration_min_time * actor.num_flow_steps), actor.num_flow_steps - 1)
-        self.reference = copy.deepcopy(actor).requires_grad_(False)
-        self.follows = reference == "iteration"
-        modules = {} if self.follows else {"reference": self.reference}
+        self.reference = Anchor(actor)
+        self.reference_follows = reference == "iteration"
+        modules = {} if self.reference_follows else {"reference": self.reference}
         super().__init__(env, actor, critic, fields={}, modules=modules, **bookkeeping)
         self.reference.to(self.device)
         self.noise_scale = torch.zeros(1, device=self.device)
@@ -158,16 +157,12 @@ class Rldt(OffPolicyAlgorithm):
         t = torch.randint(num_steps, (*ends.shape[:-1], 1), device=ends.device) / num_steps
         x = interpolate(torch.randn_like(ends), ends, t)
         with torch.no_grad():
-            if self.reference.image_shapes:  # without cameras the latents are the same
-                seen = self.reference.get_latent(obs).unsqueeze(1).expand_as(latent)
-            else:
-                seen = latent
-            anchor = self.reference.drift(x, t, seen)
+            anchor = self.reference.drift(x, t, self.reference.get_latent(obs).unsqueeze(1).expand_as(latent))
         return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
 
     def begin_iteration(self) -> None:
         """Measure distances from the present policy (a trust region), unless they are those from the first one."""
-        if self.follows:
+        if self.reference_follows:
             self.reference.follow(self.actor)
 
 

@@ -16,13 +16,12 @@ from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 
 from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, score_drift, time_grid
-from flow_rl.models import FlowPolicy
+from flow_rl.models import Anchor, FlowPolicy
 from flow_rl.nn import NoisePredictor, ScoreCoefficient, ScoreCoefficientKind
 from flow_rl.objectives import ppo_surrogate, value_loss
 from flow_rl.utils.check import require, require_choice
 
 from .base import Decision
-from .bc_regularizer import BcRegularizer
 from .on_policy import OnPolicyAlgorithm
 
 StdSchedule = Literal["learn", "learn_decay"]
@@ -68,10 +67,11 @@ class ScoreFlow(OnPolicyAlgorithm):
         if self.score_coefficient is not None:
             self.score_coefficient.requires_grad_(learn_score_coef)
             modules["score_coefficient"] = self.score_coefficient
-        self.bc = BcRegularizer(actor, bc_coef) if bc_coef > 0 else None
-        if self.bc is not None:
-            modules["bc"] = self.bc
+        self.anchor = Anchor(actor) if bc_coef > 0 else None
+        if self.anchor is not None:
+            modules["bc"] = self.anchor
 
+        self.bc_coef = bc_coef
         self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
         self.std_range = std_min, std_max
         self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
@@ -150,11 +150,16 @@ class ScoreFlow(OnPolicyAlgorithm):
             "saturation": (batch["chain"][:, -1].abs() >= self.bounds.action).float().mean(),
             "sigma": chain.std.mean(dim=(0, 2)),
         }
-        if self.bc is not None:
-            bc_loss = self.bc(self.actor, batch["obs"])
-            loss = loss + bc_loss
-            metrics["bc"] = bc_loss
+        if self.anchor is not None:
+            metrics["bc"] = self.bc_coef * self.anchor_loss(latent, batch["obs"])
+            loss = loss + metrics["bc"]
         return loss, {name: value.detach() for name, value in metrics.items()}
+
+    def anchor_loss(self, latent: torch.Tensor, obs: TensorDict) -> torch.Tensor:
+        """Mean squared distance of the policy's chunks from the anchor's, from the same noise (ReinFlow's W2)."""
+        noise = torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device)
+        anchored = self.anchor.sample(self.anchor.get_latent(obs), noise)
+        return (self.actor.sample(latent, noise) - anchored).square().mean()
 
     def enough(self, log: list[dict[str, torch.Tensor]]) -> bool:
         """Stop when the epoch moved the policy too far; all ranks decide alike."""

@@ -89,8 +89,9 @@ class RldtAlgorithmCfg(FlowAlgorithmBaseCfg):
     target_repeat: int = 16
     """Steps of the critic for which targets are computed at once; divides `num_critic_updates`."""
 
-    bootstrap: Literal["min", "mean"] = "min"
-    """How the members' values of the next decision become one."""
+    bootstrap: Literal["min", "mean"] | float = "min"
+    """How the members' values of the next decision become one: the least, the mean, or a number of the members'
+    standard deviations, at least 0, by which the value lies below the mean."""
 
     bootstrap_draws: int = 1
     """Chunks drawn per next observation, whose values are averaged; the paper's code draws 2, at twice the cost.

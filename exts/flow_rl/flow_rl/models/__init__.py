@@ -3,6 +3,7 @@
 
 """Models behind rsl_rl's interface."""
 
+from .anchor import Anchor
 from .compatibility import check_compatible
 from .critic_view import CriticView
 from .flow_policy import FlowPolicy
@@ -11,6 +12,7 @@ from .policy_settings import FlowPolicySettings
 from .q_ensemble import QEnsemble
 
 __all__ = [
+    "Anchor",
     "CriticView",
     "FlowPolicy",
     "FlowPolicyExport",

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What off-policy learners learn of values: an ensemble, its target, and returns that end in the target's values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from tensordict import TensorDict
+
+from flow_rl.kernels import lambda_scan
+from flow_rl.models import QEnsemble
+
+from .optimizer import GroupedAdamW
+
+WINDOWS = ("latent", "action", "targets", "valid")
+"""What the loss needs of sampled windows."""
+
+Bootstrap = Literal["min", "mean"] | float
+"""How the members' values of the next decision become one: the least, the mean, or mean - rho * deviation, by rho."""
+
+NextChunks = Callable[[TensorDict], tuple[torch.Tensor, torch.Tensor | None]]
+"""Chunks (draws, N, H * A) at observations (N,), and what is added to their values (draws, N), if anything is."""
+
+
+class TdCritic:
+    """Fits an ensemble of action values to TD(lambda) returns of a replay's windows (S, N, W).
+
+    Returns end in the values of a target that follows the ensemble slowly: of the policy's next chunks, or of the next
+    observation where a dueling critic knows them.
+    """
+
+    def __init__(
+        self,
+        ensemble: QEnsemble,
+        *,
+        gamma: float,
+        lam: float,
+        value_lam: float | None,
+        bootstrap: Bootstrap,
+        value_range: list[float] | None,
+        target_momentum: float,
+    ):
+        """Copy the ensemble's networks as the target.
+
+        Args:
+            ensemble: What is fitted, with M members.
+            gamma: Discount per decision.
+            lam: Weight of longer returns.
+            value_lam: The same for the V of a dueling critic; None for `lam`.
+            bootstrap: How the members' values become one.
+            value_range: Bounds of that value; None for no bounds.
+            target_momentum: Share of the past that the target keeps per step.
+        """
+        self.ensemble = ensemble
+        self.target = copy.deepcopy(ensemble.mlp).requires_grad_(False)
+        self.gamma, self.lam, self.value_lam = gamma, lam, lam if value_lam is None else value_lam
+        self.bootstrap, self.value_range, self.target_momentum = bootstrap, value_range, target_momentum
+
+    @torch.no_grad()
+    def add_targets(self, batch: TensorDict, next_chunks: NextChunks) -> TensorDict:
+        """Windows with `latent` in the place of `obs`, and with `targets` (S, N, W, F), one for each estimate.
+
+        Those are returns; a dueling critic's V gets its own, and its A the difference of returns and V.
+        """
+        obs = batch.pop("obs")  # (S, N, W + 1)
+        batch["latent"] = self.ensemble.get_latent(obs[:, :, :-1])
+        if self.ensemble.dueling:
+            values = self.state_values(obs.flatten()).view(*obs.batch_size)
+            value, following = values[..., :-1], values[..., 1:]
+            far, near = (self.returns(batch, following, lam) for lam in (self.value_lam, self.lam))
+            targets = [far, near - value]
+        else:
+            next_obs = obs[:, :, 1:].flatten()
+            following = self.chunk_values(next_obs, *next_chunks(next_obs)).view(batch["reward"].shape)
+            targets = [self.returns(batch, following, self.lam)]
+        batch["targets"] = torch.stack(targets, dim=-1)
+        return batch
+
+    def state_values(self, obs: TensorDict) -> torch.Tensor:
+        """Values (N,) of observations (N,), by the target of a dueling critic."""
+        return self.combine(self.target.value(self.ensemble.get_latent(obs).unsqueeze(0)).squeeze(-1))
+
+    def chunk_values(self, obs: TensorDict, chunks: torch.Tensor, bonus: torch.Tensor | None = None) -> torch.Tensor:
+        """Values (N,) of chunks (draws, N, H * A) at observations (N,) by the target, bonuses (draws, N) included."""
+        latent = self.ensemble.get_latent(obs).expand(len(chunks), -1, -1)
+        pairs = torch.cat([latent, chunks], dim=-1).flatten(0, 1)
+        values = self.target(pairs.unsqueeze(0)).squeeze(-1).unflatten(1, chunks.shape[:2])  # (M, draws, N)
+        return self.combine((values if bonus is None else values + bonus).mean(dim=1))
+
+    def combine(self, values: torch.Tensor) -> torch.Tensor:
+        """The members' values (M, N) as one (N,), within the bounds."""
+        if self.bootstrap == "min":
+            value = values.amin(dim=0)
+        else:
+            value = values.mean(dim=0)
+            if self.bootstrap != "mean":
+                value = value - self.bootstrap * values.std(dim=0, correction=0)
+        return value if self.value_range is None else value.clamp(*self.value_range)
+
+    def returns(self, batch: TensorDict, next_values: torch.Tensor, lam: float) -> torch.Tensor:
+        """TD(lambda) returns of windows (S, N, W)."""
+        # The scan runs over the first dimension, time.
+        columns = [batch["reward"], next_values, batch["terminated"], batch["truncated"]]
+        reward, *others = (column.flatten(0, 1).T for column in columns)
+        return lambda_scan(reward, *others, self.gamma, lam).T.reshape(next_values.shape)
+
+    def loss(
+        self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum over members of half the mean squared error, and values (M, N).
+
+        Inputs are (M or 1, N, ...); targets have a last dimension for the critic's estimates.
+        """
+        estimates = self.ensemble.estimates(latent, action)  # (M, N, F)
+        error = (estimates - targets).square().sum(dim=-1) * valid
+        count = valid.sum(dim=-1, keepdim=True).expand(len(estimates), 1).clamp(min=1)
+        return 0.5 * (error / count).sum(), estimates.sum(dim=-1)
+
+    def step(self, batch: TensorDict, optimizer: GroupedAdamW) -> dict[str, torch.Tensor]:
+        """One step of all members, each on its own trajectories, then of the target; returns scalars for the log."""
+        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in WINDOWS)
+        loss, values = self.loss(latent, action, targets, valid)
+        norms = optimizer.minimize(loss)
+        with torch.no_grad():
+            parameters = list(self.target.parameters()), list(self.ensemble.mlp.parameters())
+            torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
+            count = valid.sum().clamp(min=1)
+            return {
+                "critic": loss.detach(),
+                "q_mean": (values.mean(dim=0) * valid).sum() / count,
+                "q_spread": values.std(dim=0, correction=0).mean(),
+                "target_mean": (targets[..., 0] * valid).sum() / count,
+                "grad_norm_critic": norms["grad_norm_critic"],
+            }
+
+    @torch.no_grad()
+    def foresight(self, batch: TensorDict) -> torch.Tensor:
+        """Correlation of what the ensemble predicts for windows (1, N, W) with their targets.
+
+        Of a dueling critic it is A's, which also says what V has missed of states. Without any, the policy follows
+        noise.
+        """
+        latent, action, targets, valid = (batch[name].flatten(1, 2) for name in WINDOWS)
+        predicted = self.ensemble.estimates(latent, action)[..., -1].mean(dim=0)  # (N,)
+        target, weight = targets[0, :, -1], valid[0] / valid[0].sum().clamp(min=1)
+        predicted, target = (x - (weight * x).sum() for x in (predicted, target))
+        spread = ((weight * predicted.square()).sum() * (weight * target.square()).sum()).sqrt()
+        return (weight * predicted * target).sum() / spread.clamp(min=1e-12)
+
+    def compile(self, mode: str) -> None:
+        """Compile the loss; in "reduce-overhead" mode it becomes a CUDA graph."""
+        self.loss = torch.compile(self.loss, mode=mode)
