@@ -122,5 +122,8 @@ PAPER: Settings = {
     },
 }
 
-PRESETS: dict[str, Settings] = {"wide": WIDE, "paper": PAPER}
+# Tokens of actions instead of one perceptron of the whole chunk; slower on a CPU.
+TRANSFORMER: Settings = {"all": {"actor.backbone.kind": "transformer"}}
+
+PRESETS: dict[str, Settings] = {"wide": WIDE, "transformer": TRANSFORMER, "paper": PAPER}
 """What a user may add to any task: ``presets=wide`` on the command line."""

@@ -3,6 +3,8 @@
 
 """The flow policy: interface, normalisation, export twins, rebuilding."""
 
+import importlib.metadata
+
 import pytest
 import torch
 from tensordict import TensorDict
@@ -181,6 +183,21 @@ TRANSFORMER = {"kind": "transformer", "width": 16, "depth": 2, "num_heads": 2}
 HEAD = {"kind": "residual", "scale": 0.2, "hidden_dims": [16]}
 
 
+class LinearBackbone(torch.nn.Module):
+    """Another package's."""
+
+    def __init__(self, chunk, time_dim, latent, *, width, gain=1.0):
+        super().__init__()
+        size = chunk[0] * chunk[1]
+        self.gain = gain
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(size + time_dim + sum(latent.values()), width), torch.nn.Linear(width, size)
+        )
+
+    def forward(self, x, time, latent):
+        return self.gain * self.net(torch.cat([x, time, latent], dim=-1))
+
+
 def test_backbones_are_chosen_by_name_and_rebuilt():
     """Settings and state give the same policy again; another backbone is another network."""
     policy = make(backbone=TRANSFORMER, prediction="residual")
@@ -190,6 +207,19 @@ def test_backbones_are_chosen_by_name_and_rebuilt():
     assert torch.equal(again.sample(latent, noise), policy.sample(latent, noise))
     with pytest.raises(ValueError, match=r"backbone.kind transformer vs mlp.*agent.actor.backbone.kind=transformer"):
         check_compatible(checkpoint["flow_rl"], make().settings)
+
+
+def test_a_backbone_of_another_package_is_known_by_its_entry_point(monkeypatch):
+    """It gets what its constructor names, options too; a file that names it does not say what code that is."""
+    entry = importlib.metadata.EntryPoint("linear", f"{__name__}:LinearBackbone", "flow_rl.backbones")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry] if group == entry.group else [])
+    policy = make(backbone={"kind": "linear", "width": 24, "options": {"gain": 0.5}})
+    assert policy.velocity.backbone.gain == 0.5 and policy.velocity.backbone.net[0].out_features == 24
+    assert policy.sample(policy.get_latent(observe())).shape == (7, H * A)
+    settings = policy.settings
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"agent.actor.backbone.kind = 'linear' .*'mlp', 'transformer'"):
+        FlowPolicy.from_settings(settings)
 
 
 def test_every_action_of_a_transformer_sees_state_chunk_and_time():
