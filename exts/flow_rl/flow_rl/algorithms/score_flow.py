@@ -113,7 +113,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             self.actor.num_flow_steps,
             self.bounds,
         )
-        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob})
+        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob.mean(dim=-1)})
 
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Critic loss and, once the critic is warm, the policy loss."""
@@ -137,7 +137,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         )
         advantage = batch["advantage"]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        surrogate = ppo_surrogate(chain.log_prob, batch["log_prob"], advantage, self.clip_param)
+        surrogate = ppo_surrogate(chain.log_prob.mean(dim=-1), batch["log_prob"], advantage, self.clip_param)
         entropy = chain.entropy.mean()
         loss = surrogate.loss - self.entropy_coef * entropy
         metrics = {
