@@ -7,7 +7,7 @@ from .ensemble_mlp import DuelingEnsemble, EnsembleMLP
 from .noise_predictor import NoisePredictor
 from .normalizer import MinMaxNormalizer, WhiteningNormalizer
 from .residual_mlp import ResidualMLP
-from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
+from .score_coefficient import ScoreCoefficient
 from .time_embedding import TimeEmbedding
 from .velocity import VelocityNet
 from .vision import CameraEncoder, CnnEncoder, VitEncoder, random_shift
@@ -21,7 +21,6 @@ __all__ = [
     "NoisePredictor",
     "ResidualMLP",
     "ScoreCoefficient",
-    "ScoreCoefficientKind",
     "TimeEmbedding",
     "VelocityNet",
     "VitEncoder",
