@@ -4,10 +4,15 @@
 """Bookkeeping of on-policy learners: truncation, schedules, warm-up, wrong settings and foreign checkpoints."""
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 
+from flow_rl.algorithms.rldt_settings import RldtSettings
+from flow_rl.algorithms.score_flow_settings import ScoreFlowSettings
+from flow_rl.configs.rldt import RldtAlgorithmCfg
+from flow_rl.configs.score_flow import ScoreFlowAlgorithmCfg
 from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.testing import PointMass
 from tests.algorithms.conftest import collect, make_cfg, pretrained
@@ -210,6 +215,27 @@ def test_wrong_settings(settings, message, make_runner):
     """Each message names the field, the value, what is valid and the remedy."""
     with pytest.raises(ValueError, match=message):
         make_runner(**settings)
+
+
+def test_unknown_settings_are_named_together(make_runner):
+    """With those that were probably meant."""
+    cfg = make_cfg()
+    cfg["algorithm"] |= {"gama": 0.9, "epochs": 3}
+    message = r"agent.algorithm.gama, agent.algorithm.epochs: ScoreFlowSettings has no such.*mean agent.algorithm.gamma"
+    with pytest.raises(ValueError, match=message):
+        make_runner(cfg=cfg)
+    with pytest.raises(ValueError, match=r"agent.algorithm.scale_rewards.*RldtSettings has no such"):
+        RldtSettings.parse({"scale_rewards": True})
+
+
+def test_configurations_inherit_settings():
+    """Every setting is declared once, and a default is one for both."""
+    for config, record in ((ScoreFlowAlgorithmCfg, ScoreFlowSettings), (RldtAlgorithmCfg, RldtSettings)):
+        assert config().to_dict() == dataclasses.asdict(record()) | {"class_name": config().class_name}
+        assert config(lam=0.25).lam == 0.25
+        values = {name: value for name, value in config(lam=2.0).to_dict().items() if name != "class_name"}
+        with pytest.raises(ValueError, match=r"agent.algorithm.lam = 2.0 .*\[0, 1\]"):
+            record.parse(values)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

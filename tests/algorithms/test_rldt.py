@@ -25,7 +25,7 @@ def make_alg(make_runner):
 
     def make(env=None, **settings):
         alg = collect(make_runner("rldt", env=env, **{**SMALL, **settings}))
-        alg.replay.prepare(1, alg.window)
+        alg.replay.prepare(1, alg.settings.window)
         return alg
 
     return make
@@ -150,7 +150,7 @@ def test_targets_of_a_dueling_critic(make_runner, monkeypatch):
     cfg = make_cfg("rldt", **SMALL, gamma=0.9, lam=0.0, value_lam=1.0, window=3)
     cfg["critic"]["dueling"] = True
     alg = collect(make_runner(cfg=cfg))
-    alg.replay.prepare(1, alg.window)
+    alg.replay.prepare(1, alg.settings.window)
     monkeypatch.setattr(alg.td_critic, "state_values", lambda obs: obs["policy"][:, 0])
     monkeypatch.setattr(alg, "flow", None)
     sampled = {}
@@ -178,7 +178,7 @@ def test_foresight(make_runner, monkeypatch, dueling):
     cfg = make_cfg("rldt", **SMALL)
     cfg["critic"]["dueling"] = dueling
     alg = collect(make_runner(cfg=cfg))
-    alg.replay.prepare(1, alg.window)
+    alg.replay.prepare(1, alg.settings.window)
     batch = alg.sample_critic(split=False)
     assert batch["valid"].any() and not batch["valid"].all()
     for factor in (3.0, -2.0, 0.0):
@@ -194,7 +194,7 @@ def test_bootstrap(make_alg):
     obs = TensorDict({"policy": torch.randn(50, 2)}, batch_size=[50])
     found = {}
     for kind in ("min", "mean", 0.5):
-        alg.td_critic.bootstrap = kind
+        alg.settings.bootstrap = kind
         torch.manual_seed(3)
         found[kind] = alg.td_critic.chunk_values(obs, *alg.next_chunks(obs))
         torch.manual_seed(3)
@@ -513,7 +513,7 @@ def test_an_iteration_does_not_wait_for_the_device():
                 obs, rewards, dones, extras = env.step(alg.act(obs))
                 alg.process_env_step(obs, rewards, dones, extras)
             alg.compute_returns(obs)
-        alg.replay.prepare(1, alg.window)
+        alg.replay.prepare(1, alg.settings.window)
         log = alg.improve()
     finally:
         torch.cuda.set_sync_debug_mode("default")

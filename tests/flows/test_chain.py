@@ -28,23 +28,24 @@ def chain():
 
 
 def test_log_prob_matches_torch_distributions(chain):
-    """The chain's likelihood is the mean over all (K + 1) D Gaussian log-densities."""
+    """Those of the start and of each transition are means over the D Gaussian log-densities of its coordinates."""
     states = chain.states
     terms = [Normal(0.0, 1.0).log_prob(states[:, 0])]
     for i in range(K):
         t = torch.full((B, 1), i / K)
         mean = (states[:, i] + drift(states[:, i], t) / K).clamp(-1, 1)
         terms.append(Normal(mean, std(mean, t)).log_prob(states[:, i + 1]))
-    expected = torch.stack(terms, dim=1).mean(dim=(1, 2))
+    expected = torch.stack(terms, dim=1).mean(dim=2)
+    assert expected.shape == (B, K + 1)
     torch.testing.assert_close(chain.log_prob, expected)
     torch.testing.assert_close(score_chain(drift, std, states).log_prob, expected)
 
 
 def test_entropy_matches_torch_distributions(chain):
-    """The entropy is the mean over the first Gaussian and the K transitions, divided once."""
+    """The start and each transition have their own."""
     stds = std(torch.zeros(K, D), time_grid(K))
     entropies = torch.cat([Normal(0.0, torch.ones(1, D)).entropy(), Normal(0.0, stds).entropy()])
-    torch.testing.assert_close(score_chain(drift, std, chain.states).entropy, entropies.mean().expand(B))
+    torch.testing.assert_close(score_chain(drift, std, chain.states).entropy, entropies.mean(dim=1).expand(B, K + 1))
 
 
 def test_sampling_and_scoring_share_the_time_grid():

@@ -72,7 +72,7 @@ def test_noise_is_what_it_has_become(finetuned):
     ours = policy.act(obs)
     torch.manual_seed(3)
     torch.testing.assert_close(ours, alg.actor.action_normalizer.inverse(alg.explore(alg.actor.get_latent(obs)).chunk))
-    assert alg.noise_predictor.bounds[1] < 0.95 * alg.std_range[1]
+    assert alg.noise_predictor.bounds[1] < 0.95 * alg.settings.std_max
 
 
 @torch.no_grad()

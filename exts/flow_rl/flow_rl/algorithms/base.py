@@ -22,6 +22,7 @@ from flow_rl.utils.rng import rng_state, set_rng_state
 
 from .optimizer import GroupedAdamW, ParameterGroup
 from .parts import Parts
+from .settings import LearnerSettings
 
 
 class Decision(NamedTuple):
@@ -39,46 +40,39 @@ class FlowAlgorithm(ABC):
     A step of the optimiser whose gradients are not finite is left out, on the device, and counted.
     """
 
-    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
+    settings_class: type[LearnerSettings]
+    """Type of the learner's settings."""
+
+    def __init__(
         self,
         env: VecEnv,
         actor: FlowPolicy,
         critic: nn.Module,
+        settings: LearnerSettings,
         *,
         num_iterations: int,
         device: str,
         multi_gpu_cfg: dict | None,
         view: CriticView | None,
         modules: dict[str, nn.Module],
-        learning_rate: float,
-        final_learning_rate: float,
-        critic_learning_rate: float,
-        final_critic_learning_rate: float,
-        weight_decay: float,
-        max_grad_norm: float | None,
-        gamma: float,
-        lam: float,
-        time_limit_is_terminal: bool,
-        critic_warmup: int,
-        from_scratch: bool,
     ):
-        """Build the bookkeeping; the learner's config explains the settings.
+        """Build the bookkeeping.
 
         Args:
             env: The environments.
             actor: The policy to improve.
             critic: What judges it.
+            settings: The learner's.
             num_iterations: Length of the schedules.
             device: Where learning happens.
             multi_gpu_cfg: Ranks, as the stock runner describes them.
             view: What the critic sees of images, if it sees any.
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
         """
-        _check_settings(locals())
-        self.env = env
+        self.env, self.settings = env, settings
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
         self.task = spec.id if spec else None
-        self.device, self.from_scratch = device, from_scratch
+        self.device = device
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
 
         self.actor, self.critic = actor.to(device), critic.to(device)
@@ -92,15 +86,18 @@ class FlowAlgorithm(ABC):
         taken = {id(parameter) for group in more.values() for parameter in group.parameters}
         mine = [parameter for parameter in self.actor_parameters() if id(parameter) not in taken]
         groups = {
-            "actor": ParameterGroup(mine, learning_rate, final_learning_rate),
-            "critic": ParameterGroup(list(critic.parameters()), critic_learning_rate, final_critic_learning_rate),
+            "actor": ParameterGroup(mine, settings.learning_rate, settings.final_learning_rate),
+            "critic": ParameterGroup(
+                list(critic.parameters()), settings.critic_learning_rate, settings.final_critic_learning_rate
+            ),
             **more,
         }
         self.optimizer = GroupedAdamW(
-            groups, weight_decay=weight_decay, max_grad_norm=max_grad_norm, world_size=self.world_size
+            groups,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            world_size=self.world_size,
         )
-        self.gamma, self.lam = gamma, lam
-        self.time_limit_is_terminal, self.critic_warmup = time_limit_is_terminal, critic_warmup
         self.num_iterations, self.iteration = num_iterations, 0
         self.policy_loaded = False
         self.rng_state: dict | None = None
@@ -169,6 +166,7 @@ class FlowAlgorithm(ABC):
         actor_class, actor_cfg = resolve_class(cfg["actor"])
         critic_class, critic_cfg = resolve_class(cfg["critic"])
         alg_class, alg_cfg = resolve_class(cfg["algorithm"])
+        settings = alg_class.settings_class.parse(alg_cfg)
         actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
         view = CriticView.make(actor, obs, cfg["obs_groups"]["critic"])
         critic_groups = cfg["obs_groups"]["critic"]
@@ -180,13 +178,13 @@ class FlowAlgorithm(ABC):
             env,
             actor,
             critic,
+            settings,
             obs=obs,
             view=view,
             num_steps=cfg["num_steps_per_env"],
             num_iterations=cfg["max_iterations"],
             device=device,
             multi_gpu_cfg=cfg.get("multi_gpu"),
-            **alg_cfg,
         )
         if (mode := cfg.get("torch_compile_mode")) is not None:
             algorithm.compile(mode)
@@ -205,7 +203,7 @@ class FlowAlgorithm(ABC):
     def train_mode(self) -> None:
         """Switch to learning, which needs a pretrained policy unless `from_scratch` is set."""
         require(
-            self.policy_loaded or self.from_scratch,
+            self.policy_loaded or self.settings.from_scratch,
             "--checkpoint",
             None,
             "a policy made by flow-rl pretrain or by an earlier training",
@@ -214,9 +212,9 @@ class FlowAlgorithm(ABC):
         )
         last = self.iteration + self.num_iterations
         require(
-            self.critic_warmup < last,
+            self.settings.critic_warmup < last,
             "agent.algorithm.critic_warmup",
-            self.critic_warmup,
+            self.settings.critic_warmup,
             f"less than the {last} iterations after which training ends, or the policy never learns",
             "lower it, or raise agent.max_iterations.",
         )
@@ -227,7 +225,7 @@ class FlowAlgorithm(ABC):
             set_rng_state(self.rng_state)
         self.rng_state = None
         groups = getattr(getattr(self.env, "unwrapped", self.env), "final_obs_groups", None)
-        if groups is not None and not self.time_limit_is_terminal:
+        if groups is not None and not self.settings.time_limit_is_terminal:
             groups.update(self.final_sources)  # pictures among them cost our environments a second rendering
         self.begin_training()
 
@@ -325,12 +323,12 @@ class FlowAlgorithm(ABC):
     @property
     def warming_up(self) -> bool:
         """Whether only the critic learns yet."""
-        return self.iteration < self.critic_warmup
+        return self.iteration < self.settings.critic_warmup
 
     def _ends(self, dones: torch.Tensor, extras: dict) -> tuple[torch.Tensor, torch.Tensor]:
         """Which environments were terminated, and which were stopped by a time limit that is no failure."""
         dones = dones.bool()
-        if self.time_limit_is_terminal or "time_outs" not in extras:
+        if self.settings.time_limit_is_terminal or "time_outs" not in extras:
             return dones, torch.zeros_like(dones)
         truncated = extras["time_outs"].to(self.device).bool()
         # The host reports both of an episode that succeeds in its last step. Nothing comes after a success.
@@ -387,19 +385,3 @@ def _check_obs_groups(obs_groups: dict[str, list[str]], obs: TensorDict) -> None
             f"a list of groups of this environment, {sorted(obs.keys())}",
             'write a list such as ["policy","front"] of what the task shows; cameras are those of -Vision variants.',
         )
-
-
-def _check_settings(given: dict) -> None:
-    """Check the settings that every learner has."""
-    field = "agent.algorithm."
-
-    def at_least(name: str, least: float, remedy: str) -> None:
-        require(given[name] >= least, field + name, given[name], f">= {least}", remedy)
-
-    at_least("critic_warmup", 0, "use 0 to let the actor learn from the first iteration.")
-    for name in ("learning_rate", "final_learning_rate", "critic_learning_rate", "final_critic_learning_rate"):
-        at_least(name, 0.0, "learning rates are not negative.")
-    for name in ("gamma", "lam"):
-        require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", "use gamma 0.99 and lam 0.95.")
-    limit = given["max_grad_norm"]
-    require(limit is None or limit > 0, field + "max_grad_norm", limit, "> 0 or null", "use null for no clipping.")

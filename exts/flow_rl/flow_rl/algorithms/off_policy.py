@@ -20,7 +20,8 @@ from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
-from .td_critic import Bootstrap, TdCritic
+from .settings import OffPolicySettings
+from .td_critic import TdCritic
 
 
 class OffPolicyAlgorithm(FlowAlgorithm):
@@ -29,76 +30,47 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     From the first decision to the numbers for the log nothing waits for the device.
     """
 
-    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
+    def __init__(
         self,
         env: VecEnv,
         actor: FlowPolicy,
         critic: QEnsemble,
+        settings: OffPolicySettings,
         *,
         obs: TensorDict,
         num_steps: int,
         fields: dict[str, tuple[int, ...]],
         modules: dict[str, nn.Module],
         device: str,
-        capacity: int,
-        new_fraction: float,
-        balance_successes: bool,
-        save_replay: bool,
-        num_critic_updates: int,
-        critic_batch_size: int,
-        window: int,
-        target_repeat: int,
-        bootstrap: Bootstrap,
-        bootstrap_draws: int,
-        target_momentum: float,
-        value_range: list[float] | None,
-        value_lam: float | None,
-        disjoint: bool,
-        num_actor_updates: int,
-        actor_batch_size: int,
-        warmup_steps: int,
         **contract,
     ):
-        """Build the bookkeeping; the learner's config explains the settings, the base class the remaining ones.
+        """Build the bookkeeping.
 
         Args:
             env: The environments.
             actor: The policy to improve.
             critic: Action values.
+            settings: The learner's.
             obs: One step's observations.
             num_steps: Decisions per environment and iteration.
             fields: Shape per decision of what the learner keeps besides the chunk.
             modules: The learner's own networks.
             device: Where learning happens.
+            contract: The rest, as the base class has it.
         """
-        _check_settings(locals())
         num_envs = obs.batch_size[0]
-        self.new_fraction, self.window = new_fraction, window
-        self.num_critic_updates, self.critic_batch_size = num_critic_updates, critic_batch_size
-        self.target_repeat, self.bootstrap_draws, self.value_range = target_repeat, bootstrap_draws, value_range
-        self.num_actor_updates, self.actor_batch_size = num_actor_updates, actor_batch_size
-        self.warmup_steps = warmup_steps
-
-        self.td_critic = TdCritic(
-            critic,
-            gamma=contract["gamma"],
-            lam=contract["lam"],
-            value_lam=value_lam,
-            bootstrap=bootstrap,
-            value_range=value_range,
-            target_momentum=target_momentum,
-        )
+        self.td_critic = TdCritic(critic, settings)
         self.replay = TrajectoryReplay(
             obs.select(*kept_groups(actor, critic)).to(device),
             {"action": (actor.output_dim,), **fields},
-            capacity=capacity * num_envs,
+            capacity=settings.capacity * num_envs,
             max_length=int(env.max_episode_length),
-            num_subsets=critic.num_members if disjoint else 1,
-            balanced=balance_successes,
+            num_subsets=critic.num_members if settings.disjoint else 1,
+            balanced=settings.balance_successes,
         )
         modules = modules | {"target": self.td_critic.target, "replay": self.replay}
-        super().__init__(env, actor, critic, modules=modules, device=device, **contract)
-        if not save_replay:
+        super().__init__(env, actor, critic, settings, modules=modules, device=device, **contract)
+        if not settings.save_replay:
             self.unsaved.add("replay")  # for its size
 
     """
@@ -118,8 +90,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         All steps of the critic come first. Who alternates takes the critic's targets from an older policy than its
         own, unless `target_repeat` is 1.
         """
-        yield from itertools.repeat("critic", self.num_critic_updates)
-        yield from itertools.repeat("actor", self.num_actor_updates)
+        yield from itertools.repeat("critic", self.settings.num_critic_updates)
+        yield from itertools.repeat("actor", self.settings.num_actor_updates)
 
     def next_chunks(self, obs: TensorDict) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Chunks to end returns with, and what is added to their values, such as an entropy.
@@ -128,7 +100,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
             `bootstrap_draws` of the policy for each of N observations, shape (draws, N, H * A), and (draws, N) or None.
         """
         latent = self.actor.get_latent(obs)
-        draws = [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.bootstrap_draws)]
+        draws = [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.settings.bootstrap_draws)]
         return torch.stack(draws), None
 
     """
@@ -159,7 +131,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
         obs = final_obs = self.observe(obs)
-        if "final_obs" in extras and not self.time_limit_is_terminal:
+        if "final_obs" in extras and not self.settings.time_limit_is_terminal:
             final_obs = self.final_obs(extras)
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
@@ -169,7 +141,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def update(self) -> dict[str, float]:
         """Improve critic and policy from the replay; returns the means for the log."""
         self._check_final_obs()
-        self.replay.prepare(1, self.window)
+        self.replay.prepare(1, self.settings.window)
         # what the critic says of the newest chunks before it learns from them
         foresight = self.td_critic.foresight(self.sample_critic(new_fraction=1.0, split=False))
         numbers = self._numbers(self.replay.statistics() | {"foresight": foresight}, self.improve())
@@ -182,7 +154,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self._apply_schedules()
         log: list[dict[str, torch.Tensor]] = []
         windows = self._windows()
-        first = step = (self.iteration - self.critic_warmup) * self.num_actor_updates
+        first = step = (self.iteration - self.settings.critic_warmup) * self.settings.num_actor_updates
         for turn in self.schedule():
             if turn == "critic":
                 log.append(self.td_critic.step(next(windows), self.optimizer))
@@ -208,16 +180,18 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def sample_critic(self, new_fraction: float | None = None, split: bool = True) -> TensorDict:
         """Windows for `target_repeat` steps of the critic, with the members' common targets."""
-        num = self.target_repeat * self.critic_batch_size
-        new_fraction = self.new_fraction if new_fraction is None else new_fraction
-        batch = self.replay.sample(num, self.window, new_fraction=new_fraction, split=split)
+        num = self.settings.target_repeat * self.settings.critic_batch_size
+        new_fraction = self.settings.new_fraction if new_fraction is None else new_fraction
+        batch = self.replay.sample(num, self.settings.window, new_fraction=new_fraction, split=split)
         return self.td_critic.add_targets(batch, self.next_chunks)
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
         rate = self.optimizer.group("actor")
-        full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        batch = self.replay.sample(self.actor_batch_size, 1, new_fraction=self.new_fraction, split=False)
+        full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.settings.warmup_steps, 1))
+        batch = self.replay.sample(
+            self.settings.actor_batch_size, 1, new_fraction=self.settings.new_fraction, split=False
+        )
         loss, metrics = self.actor_loss(batch[0])
         norms = self.optimizer.minimize(loss)
         rate["lr"] = full
@@ -226,58 +200,21 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def _windows(self) -> Iterator[TensorDict]:
         """Batches for single steps of the critic."""
         while True:
-            yield from self.sample_critic().chunk(self.target_repeat, dim=1)
+            yield from self.sample_critic().chunk(self.settings.target_repeat, dim=1)
 
     def _check_value_range(self, min_return: float, max_return: float) -> None:
         """Complain about trajectories that earn less or more than targets may be, on all ranks alike."""
-        if self.value_range is None:
+        if self.settings.value_range is None:
             return
         if self.world_size > 1:
             ends = torch.tensor([-min_return, max_return], device=self.device)
             torch.distributed.all_reduce(ends, op=torch.distributed.ReduceOp.MAX)
             min_return, max_return = -ends[0].item(), ends[1].item()
-        low, high = self.value_range
+        low, high = self.settings.value_range
         require(
             low - 1e-4 <= min_return and max_return <= high + 1e-4,
             "agent.algorithm.value_range",
-            self.value_range,
+            self.settings.value_range,
             f"a range that contains the returns seen, from {min_return:g} to {max_return:g}",
             "set it to [0, number of successes in an episode], or to null for tasks with dense rewards.",
         )
-
-
-def _check_settings(given: dict) -> None:
-    """Check the settings that every off-policy learner has."""
-    field = "agent.algorithm."
-    least = {"capacity": 2, "num_critic_updates": 1, "critic_batch_size": 1, "window": 1, "target_repeat": 1}
-    least |= {"bootstrap_draws": 1, "num_actor_updates": 1, "actor_batch_size": 1, "warmup_steps": 0}
-    for name, low in least.items():
-        require(given[name] >= low, field + name, given[name], f"an integer >= {low}", f"use the default of {name}.")
-    updates, repeat = given["num_critic_updates"], given["target_repeat"]
-    require(
-        updates % repeat == 0,
-        field + "target_repeat",
-        repeat,
-        f"a divisor of num_critic_updates = {updates}",
-        "targets are computed for that many steps at once.",
-    )
-    for name in ("new_fraction", "target_momentum"):
-        require(0.0 <= given[name] <= 1.0, field + name, given[name], "[0, 1]", f"use the default of {name}.")
-    bootstrap = given["bootstrap"]
-    require(
-        bootstrap in ("min", "mean") or (isinstance(bootstrap, int | float) and bootstrap >= 0),
-        field + "bootstrap",
-        bootstrap,
-        "'min', 'mean', or a number >= 0 of deviations below the mean",
-        "use 'min', the default.",
-    )
-    lam = given["value_lam"]
-    require(lam is None or 0.0 <= lam <= 1.0, field + "value_lam", lam, "[0, 1] or null", "use null: the same as lam.")
-    limits = given["value_range"]
-    require(
-        limits is None or (len(limits) == 2 and limits[0] < limits[1]),
-        field + "value_range",
-        limits,
-        "[low, high] with low < high, or null",
-        "use [0, number of successes in an episode].",
-    )

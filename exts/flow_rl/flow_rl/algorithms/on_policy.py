@@ -21,48 +21,54 @@ from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
+from .settings import OnPolicySettings
 
 
 class OnPolicyAlgorithm(FlowAlgorithm):
     """Learning from the present rollout. A learner says what it explores with, what it keeps, and its loss."""
 
-    def __init__(  # noqa: D417 (the configs have a sentence for each setting)
+    def __init__(
         self,
         env: VecEnv,
         actor: FlowPolicy,
         critic: MLPModel,
+        settings: OnPolicySettings,
         *,
         obs: TensorDict,
         num_steps: int,
         fields: dict[str, tuple[int, ...]],
         modules: dict[str, nn.Module],
-        gamma: float,
-        num_learning_epochs: int,
-        num_mini_batches: int,
-        scale_rewards: bool,
         device: str,
         **contract,
     ):
-        """Build the bookkeeping; the learner's config explains the settings, the base class the remaining ones.
+        """Build the bookkeeping.
 
         Args:
             env: The environments.
             actor: The policy to improve.
             critic: State values.
+            settings: The learner's.
             obs: One step's observations.
             num_steps: Decisions per environment and iteration T.
             fields: Shape per decision of what the learner keeps.
             modules: The learner's own networks.
             device: Where learning happens.
+            contract: The rest, as the base class has it.
         """
-        _check_settings(locals())
-        self.num_learning_epochs, self.num_mini_batches = num_learning_epochs, num_mini_batches
+        decisions = num_steps * obs.batch_size[0]
+        require(
+            decisions >= 2 * settings.num_mini_batches,
+            "agent.algorithm.num_mini_batches",
+            settings.num_mini_batches,
+            f"at most half the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
+            "lower it, or raise agent.num_steps_per_env.",
+        )
         self.kept = kept_groups(actor, critic)
         self.storage = RolloutStorage(obs.select(*self.kept), num_steps, fields, device)
-        self.reward_scaler = RewardScaler(obs.batch_size[0], gamma) if scale_rewards else None
+        self.reward_scaler = RewardScaler(obs.batch_size[0], settings.gamma) if settings.scale_rewards else None
         if self.reward_scaler is not None:
             modules = modules | {"reward_scaler": self.reward_scaler}
-        super().__init__(env, actor, critic, modules=modules, gamma=gamma, device=device, **contract)
+        super().__init__(env, actor, critic, settings, modules=modules, device=device, **contract)
 
     """
     What a learner adds.
@@ -96,7 +102,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
-        if "final_obs" in extras and not self.time_limit_is_terminal:
+        if "final_obs" in extras and not self.settings.time_limit_is_terminal:
             value = self.critic(self.final_obs(extras)).squeeze(-1)
             terminal_value = torch.where(truncated, value, 0.0)
         else:
@@ -115,7 +121,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         last_values = self.critic(self.observe(obs)).squeeze(-1)
         ends = data["terminated"], data["truncated"], data["terminal_value"]
         advantages = generalized_advantages(
-            rewards, data["value"], last_values, *ends, self.gamma, self.lam, scan=lambda_scan
+            rewards, data["value"], last_values, *ends, self.settings.gamma, self.settings.lam, scan=lambda_scan
         )
         data["advantage"].copy_(advantages)
         data["return"].copy_(advantages + data["value"])
@@ -124,9 +130,9 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """Epochs of mini-batches over the rollout, then one step of every schedule. Returns the means for the log."""
         self._apply_schedules()
         log: list[dict[str, torch.Tensor]] = []
-        for _ in range(self.num_learning_epochs):
+        for _ in range(self.settings.num_learning_epochs):
             first = len(log)
-            for batch in self.storage.mini_batches(self.num_mini_batches):
+            for batch in self.storage.mini_batches(self.settings.num_mini_batches):
                 loss, metrics = self.losses(batch)
                 log.append(metrics | self.optimizer.minimize(loss))
             if self.enough(log[first:]):
@@ -149,18 +155,3 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """Compile the velocity net and the critic."""
         self.actor.velocity.compile(mode=mode)
         self.critic.mlp.compile(mode=mode)
-
-
-def _check_settings(given: dict) -> None:
-    """Check the settings that every on-policy learner has."""
-    field = "agent.algorithm."
-    for name, usual in (("num_learning_epochs", 5), ("num_mini_batches", 4)):
-        require(given[name] >= 1, field + name, given[name], ">= 1", f"use {usual}.")
-    decisions = given["num_steps"] * given["obs"].batch_size[0]
-    require(
-        decisions >= 2 * given["num_mini_batches"],
-        field + "num_mini_batches",
-        given["num_mini_batches"],
-        f"at most half the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
-        "lower it, or raise agent.num_steps_per_env.",
-    )

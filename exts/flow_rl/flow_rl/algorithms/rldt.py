@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from rsl_rl.env import VecEnv
@@ -13,21 +13,11 @@ from tensordict import TensorDict
 
 from flow_rl.flows import interpolate, velocity_to_target
 from flow_rl.kernels import svgd_diagnostics, svgd_field
-from flow_rl.kernels.svgd import KERNELS, NORMALIZATIONS
 from flow_rl.models import Anchor, FlowPolicy, QEnsemble
-from flow_rl.utils.check import require, require_choice
 
 from .base import Decision
 from .off_policy import OffPolicyAlgorithm
-
-Exploration = Literal["min_extrp", "gaussian"]
-"""Noise in proportion to the curvature that remains of the flow, or of one size."""
-
-Reference = Literal["iteration", "pretrained"]
-"""The policy at the beginning of each iteration, or the one that fine-tuning began with."""
-
-Preconditioner = Literal["none", "covariance"]
-"""The field as it is, or multiplied by the covariance of the particles."""
+from .rldt_settings import RldtSettings
 
 
 class Rldt(OffPolicyAlgorithm):
@@ -37,44 +27,26 @@ class Rldt(OffPolicyAlgorithm):
     step of its own chain.
     """
 
+    settings_class = RldtSettings
+    settings: RldtSettings
+
     def __init__(
         self,
         env: VecEnv,
         actor: FlowPolicy,
         critic: QEnsemble,
-        *,
-        num_particles: int,
-        temperature: float,
-        kernel: Literal["rbf", "imq", "delta"],
-        bandwidth: float | None,
-        normalization: Literal["none", "grad_q", "grad_norm"],
-        preconditioner: Preconditioner,
-        backend: Literal["auto", "torch", "warp"],
-        consistency_coef: float,
-        reference_coef: float,
-        reference: Reference,
-        exploration: Exploration,
-        exploration_min_time: float,
-        exploration_std: float,
-        **bookkeeping,
+        settings: RldtSettings,
+        **contract,
     ):
-        """Build the learner; its config explains the settings, the base class the remaining ones."""
-        _check_settings(locals())
-        self.num_particles, self.backend = num_particles, backend
-        self.field = {
-            "temperature": temperature,
-            "kernel": kernel,
-            "bandwidth": bandwidth,
-            "normalization": normalization,
-        }
-        self.preconditioner = preconditioner
-        self.consistency_coef, self.reference_coef = consistency_coef, reference_coef
-        self.exploration, self.exploration_std = exploration, exploration_std
-        self.exploration_first = min(int(exploration_min_time * actor.num_flow_steps), actor.num_flow_steps - 1)
+        """Build the learner; the base class explains the remaining arguments."""
+        names = ("temperature", "kernel", "bandwidth", "normalization")
+        self.kernel_settings = {name: getattr(settings, name) for name in names}
+        first = int(settings.exploration_min_time * actor.num_flow_steps)
+        self.exploration_first = min(first, actor.num_flow_steps - 1)
         self.reference = Anchor(actor)
-        self.reference_follows = reference == "iteration"
+        self.reference_follows = settings.reference == "iteration"
         modules = {} if self.reference_follows else {"reference": self.reference}
-        super().__init__(env, actor, critic, fields={}, modules=modules, **bookkeeping)
+        super().__init__(env, actor, critic, settings, fields={}, modules=modules, **contract)
         self.reference.to(self.device)
         self.noise_scale = torch.zeros(1, device=self.device)
         self.actor.output_std = self.noise_scale
@@ -88,12 +60,12 @@ class Rldt(OffPolicyAlgorithm):
         """Ends of the flow plus noise; "min_extrp" scales it by |x_K - a_k|, a_k the landing point of a late step k."""
         states = self.flow(latent)
         end = states[-1]
-        if self.exploration == "gaussian":
-            scale = torch.full_like(end[:, :1], self.exploration_std)
+        if self.settings.exploration == "gaussian":
+            scale = torch.full_like(end[:, :1], self.settings.exploration_std)
         else:
             x, t = self.random_states(states, self.exploration_first)
             landing = velocity_to_target(self.actor.drift(x, t, latent), x, t)
-            scale = self.exploration_std * (end - landing).norm(dim=-1, keepdim=True)
+            scale = self.settings.exploration_std * (end - landing).norm(dim=-1, keepdim=True)
         self.noise_scale.copy_(scale.mean())
         return Decision((end + scale * torch.randn_like(end)).clamp(-1.0, 1.0))
 
@@ -121,7 +93,7 @@ class Rldt(OffPolicyAlgorithm):
         """
         obs, exists = batch["obs"][:, 0], batch["valid"]
         latent = self.actor.get_latent(obs)
-        per_particle = latent.unsqueeze(1).expand(-1, self.num_particles, -1)  # (B, P, O)
+        per_particle = latent.unsqueeze(1).expand(-1, self.settings.num_particles, -1)  # (B, P, O)
         with torch.no_grad():
             states = self.flow(per_particle.flatten(0, 1)).unflatten(1, per_particle.shape[:2])  # (K + 1, B, P, D)
             ends = states[-1].clamp(-1.0, 1.0)
@@ -130,8 +102,8 @@ class Rldt(OffPolicyAlgorithm):
 
         velocity = self.actor.drift(x, t, per_particle)
         landing = velocity_to_target(velocity, x, t)
-        field = svgd_field(landing.detach(), ends, gradient, **self.field, backend=self.backend)
-        if self.preconditioner == "covariance":
+        field = svgd_field(landing.detach(), ends, gradient, **self.kernel_settings, backend=self.settings.backend)
+        if self.settings.preconditioner == "covariance":
             field = times_covariance(field, ends)
         alignment, consistency = transport_losses(
             velocity, landing, field, ends, t, self.actor.num_flow_steps, self.actor.cfg.prediction
@@ -140,11 +112,11 @@ class Rldt(OffPolicyAlgorithm):
         # Places of an empty replay count nothing.
         losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
-        loss = alignment + self.consistency_coef * consistency + self.reference_coef * reference
+        loss = alignment + self.settings.consistency_coef * consistency + self.settings.reference_coef * reference
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
         # A few states tell enough: the diagnostics lack a kernel of their own.
         few = (tensor[:64] for tensor in (landing.detach(), ends, gradient))
-        metrics |= svgd_diagnostics(*few, **self.field)
+        metrics |= svgd_diagnostics(*few, **self.kernel_settings)
         metrics["saturation"] = (ends.abs() >= 1.0).float().mean()
         return loss, {name: value.detach() for name, value in metrics.items()}
 
@@ -195,24 +167,3 @@ def transport_losses(
     alignment = -weight * (predicted * field).sum(dim=-1)
     consistency = w.square() * (landing - ends).square().sum(dim=-1)
     return alignment.mean(dim=-1, keepdim=True), consistency.mean(dim=-1, keepdim=True)
-
-
-def _check_settings(given: dict) -> None:
-    """Check the settings that are RLDT's own."""
-    field = "agent.algorithm."
-    require(given["num_particles"] >= 1, field + "num_particles", given["num_particles"], "an integer >= 1", "use 8.")
-    for name in ("temperature", "consistency_coef", "reference_coef", "exploration_std"):
-        require(given[name] >= 0, field + name, given[name], ">= 0", "use 0 to switch it off.")
-    low = given["exploration_min_time"]
-    require(0.0 <= low < 1.0, field + "exploration_min_time", low, "[0, 1)", "use 0.5.")
-    bandwidth = given["bandwidth"]
-    require(bandwidth is None or bandwidth > 0, field + "bandwidth", bandwidth, "> 0 or null", "use null: the median.")
-    require_choice(field + "kernel", given["kernel"], KERNELS)
-    require_choice(field + "normalization", given["normalization"], NORMALIZATIONS)
-    require_choice(field + "preconditioner", given["preconditioner"], get_args(Preconditioner))
-    if given["preconditioner"] == "covariance":
-        num = given["num_particles"]
-        require(num >= 2, field + "num_particles", num, "an integer >= 2 with a preconditioner", "use 8.")
-    require_choice(field + "backend", given["backend"], ("auto", "torch", "warp"))
-    require_choice(field + "exploration", given["exploration"], get_args(Exploration))
-    require_choice(field + "reference", given["reference"], get_args(Reference))

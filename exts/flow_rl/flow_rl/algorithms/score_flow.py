@@ -8,8 +8,6 @@ With the score coefficient at zero this is ReinFlow (arXiv 2505.22094).
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import torch
 from rsl_rl.env import VecEnv
 from rsl_rl.models import MLPModel
@@ -17,15 +15,12 @@ from tensordict import TensorDict
 
 from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, score_drift, time_grid
 from flow_rl.models import Anchor, FlowPolicy
-from flow_rl.nn import NoisePredictor, ScoreCoefficient, ScoreCoefficientKind
+from flow_rl.nn import NoisePredictor, ScoreCoefficient
 from flow_rl.objectives import ppo_surrogate, value_loss
-from flow_rl.utils.check import require, require_choice
 
 from .base import Decision
 from .on_policy import OnPolicyAlgorithm
-
-StdSchedule = Literal["learn", "learn_decay"]
-"""Bounds of the exploration noise: fixed, or with an upper bound that is held and then lowered."""
+from .score_flow_settings import ScoreFlowSettings
 
 
 class ScoreFlow(OnPolicyAlgorithm):
@@ -35,49 +30,35 @@ class ScoreFlow(OnPolicyAlgorithm):
     sigma(t, obs) the learned noise phi. Policy, psi and phi learn together.
     """
 
+    settings_class = ScoreFlowSettings
+    settings: ScoreFlowSettings
+
     def __init__(
         self,
         env: VecEnv,
         actor: FlowPolicy,
         critic: MLPModel,
-        *,
-        clip_param: float,
-        entropy_coef: float,
-        target_kl: float | None,
-        score_coef: float,
-        score_coef_kind: ScoreCoefficientKind,
-        learn_score_coef: bool,
-        std_min: float,
-        std_max: float,
-        std_schedule: StdSchedule,
-        std_hold: float,
-        std_decay: float,
-        noise_hidden_dims: list[int],
-        noise_clip: float,
-        bc_coef: float,
-        **bookkeeping,
+        settings: ScoreFlowSettings,
+        **contract,
     ):
-        """Build the learner; its config explains the settings, the base class the remaining ones."""
-        _check_settings(locals())
-        self.score_coefficient = ScoreCoefficient(score_coef, score_coef_kind) if score_coef > 0 else None
+        """Build the learner; the base class explains the remaining arguments."""
+        self.score_coefficient = None
+        if settings.score_coef > 0:
+            self.score_coefficient = ScoreCoefficient(settings.score_coef, settings.score_coef_kind)
+        std_range = settings.std_min, settings.std_max
         self.noise_predictor = NoisePredictor(
-            actor.output_dim, actor.latent_dim, actor.cfg.time_embedding_dim, (std_min, std_max), noise_hidden_dims
+            actor.output_dim, actor.latent_dim, actor.cfg.time_embedding_dim, std_range, settings.noise_hidden_dims
         )
         modules = {"noise_predictor": self.noise_predictor}
         if self.score_coefficient is not None:
-            self.score_coefficient.requires_grad_(learn_score_coef)
+            self.score_coefficient.requires_grad_(settings.learn_score_coef)
             modules["score_coefficient"] = self.score_coefficient
-        self.anchor = Anchor(actor) if bc_coef > 0 else None
+        self.anchor = Anchor(actor) if settings.bc_coef > 0 else None
         if self.anchor is not None:
             modules["bc"] = self.anchor
-
-        self.bc_coef = bc_coef
-        self.clip_param, self.entropy_coef, self.target_kl = clip_param, entropy_coef, target_kl
-        self.std_range = std_min, std_max
-        self.std_schedule, self.std_hold, self.std_decay = std_schedule, std_hold, std_decay
-        self.bounds = ChainBounds(mean=actor.cfg.intermediate_clip or float("inf"), deviations=noise_clip)
+        self.bounds = ChainBounds(mean=actor.cfg.intermediate_clip or float("inf"), deviations=settings.noise_clip)
         fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
-        super().__init__(env, actor, critic, fields=fields, modules=modules, **bookkeeping)
+        super().__init__(env, actor, critic, settings, fields=fields, modules=modules, **contract)
 
     @property
     def name(self) -> str:
@@ -98,10 +79,11 @@ class ScoreFlow(OnPolicyAlgorithm):
     @property
     def std_max(self) -> float:
         """Present upper bound of the noise; `std_decay` is the share of the range that remains at the end."""
-        low, high = self.std_range
-        if self.std_schedule == "learn":
+        low, high = self.settings.std_min, self.settings.std_max
+        if self.settings.std_schedule == "learn":
             return high
-        return hold_then_cosine(high, low + self.std_decay * (high - low), self.progress, self.std_hold)
+        end = low + self.settings.std_decay * (high - low)
+        return hold_then_cosine(high, end, self.progress, self.settings.std_hold)
 
     def explore(self, latent: torch.Tensor) -> Decision:
         """Last states of freshly sampled chains; the chains and their likelihoods are kept."""
@@ -113,7 +95,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             self.actor.num_flow_steps,
             self.bounds,
         )
-        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob})
+        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob.mean(dim=-1)})
 
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Critic loss and, once the critic is warm, the policy loss."""
@@ -137,9 +119,9 @@ class ScoreFlow(OnPolicyAlgorithm):
         )
         advantage = batch["advantage"]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        surrogate = ppo_surrogate(chain.log_prob, batch["log_prob"], advantage, self.clip_param)
+        surrogate = ppo_surrogate(chain.log_prob.mean(dim=-1), batch["log_prob"], advantage, self.settings.clip_param)
         entropy = chain.entropy.mean()
-        loss = surrogate.loss - self.entropy_coef * entropy
+        loss = surrogate.loss - self.settings.entropy_coef * entropy
         metrics = {
             "surrogate": surrogate.loss,
             "entropy": entropy,
@@ -151,7 +133,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             "sigma": chain.std.mean(dim=(0, 2)),
         }
         if self.anchor is not None:
-            metrics["bc"] = self.bc_coef * self.anchor_loss(latent, batch["obs"])
+            metrics["bc"] = self.settings.bc_coef * self.anchor_loss(latent, batch["obs"])
             loss = loss + metrics["bc"]
         return loss, {name: value.detach() for name, value in metrics.items()}
 
@@ -163,13 +145,13 @@ class ScoreFlow(OnPolicyAlgorithm):
 
     def enough(self, log: list[dict[str, torch.Tensor]]) -> bool:
         """Stop when the epoch moved the policy too far; all ranks decide alike."""
-        if self.target_kl is None:
+        if self.settings.target_kl is None:
             return False
         kl = torch.stack([entry["kl"] for entry in log]).mean()
         if self.world_size > 1:
             torch.distributed.all_reduce(kl)
             kl /= self.world_size
-        return bool(kl > self.target_kl)
+        return bool(kl > self.settings.target_kl)
 
     def conclude(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Give the policy its score drift; return alpha, sigma, their bound, and the first ratios' distance from 1.
@@ -208,26 +190,4 @@ class ScoreFlow(OnPolicyAlgorithm):
         self._set_bounds()
 
     def _set_bounds(self) -> None:
-        self.noise_predictor.set_bounds(self.std_range[0], self.std_max)
-
-
-def _check_settings(given: dict) -> None:
-    """Check the settings that are ScoRe-Flow's own."""
-    field = "agent.algorithm."
-    low, high = given["std_min"], given["std_max"]
-    require(low > 0, field + "std_min", low, "> 0", "use 0.08; below 0.05 the likelihood's gradients explode.")
-    require(
-        low <= high,
-        field + "std_min",
-        low,
-        f"at most {field}std_max = {high}",
-        "lower std_min or raise std_max.",
-    )
-    for name in ("std_hold", "std_decay"):
-        require(0 <= given[name] <= 1, field + name, given[name], "[0, 1]", "use std_hold 0.35 and std_decay 0.7.")
-    for name in ("clip_param", "noise_clip"):
-        require(given[name] > 0, field + name, given[name], "> 0", "use clip_param 0.01, noise_clip 3.")
-    for name in ("score_coef", "bc_coef", "entropy_coef"):
-        require(given[name] >= 0, field + name, given[name], ">= 0", "use 0 to switch it off.")
-    require_choice(field + "score_coef_kind", given["score_coef_kind"], get_args(ScoreCoefficientKind))
-    require_choice(field + "std_schedule", given["std_schedule"], get_args(StdSchedule))
+        self.noise_predictor.set_bounds(self.settings.std_min, self.std_max)

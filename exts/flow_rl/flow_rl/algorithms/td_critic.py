@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from tensordict import TensorDict
@@ -16,12 +15,10 @@ from flow_rl.kernels import lambda_scan
 from flow_rl.models import QEnsemble
 
 from .optimizer import GroupedAdamW
+from .settings import OffPolicySettings
 
 WINDOWS = ("latent", "action", "targets", "valid")
 """What the loss needs of sampled windows."""
-
-Bootstrap = Literal["min", "mean"] | float
-"""How the members' values of the next decision become one: the least, the mean, or mean - rho * deviation, by rho."""
 
 NextChunks = Callable[[TensorDict], tuple[torch.Tensor, torch.Tensor | None]]
 """Chunks (draws, N, H * A) at observations (N,), and what is added to their values (draws, N), if anything is."""
@@ -34,32 +31,10 @@ class TdCritic:
     observation where a dueling critic knows them.
     """
 
-    def __init__(
-        self,
-        ensemble: QEnsemble,
-        *,
-        gamma: float,
-        lam: float,
-        value_lam: float | None,
-        bootstrap: Bootstrap,
-        value_range: list[float] | None,
-        target_momentum: float,
-    ):
-        """Copy the ensemble's networks as the target.
-
-        Args:
-            ensemble: What is fitted, with M members.
-            gamma: Discount per decision.
-            lam: Weight of longer returns.
-            value_lam: The same for the V of a dueling critic; None for `lam`.
-            bootstrap: How the members' values become one.
-            value_range: Bounds of that value; None for no bounds.
-            target_momentum: Share of the past that the target keeps per step.
-        """
-        self.ensemble = ensemble
+    def __init__(self, ensemble: QEnsemble, settings: OffPolicySettings):
+        """Copy the ensemble's networks, of M members, as the target."""
+        self.ensemble, self.settings = ensemble, settings
         self.target = copy.deepcopy(ensemble.mlp).requires_grad_(False)
-        self.gamma, self.lam, self.value_lam = gamma, lam, lam if value_lam is None else value_lam
-        self.bootstrap, self.value_range, self.target_momentum = bootstrap, value_range, target_momentum
 
     @torch.no_grad()
     def add_targets(self, batch: TensorDict, next_chunks: NextChunks) -> TensorDict:
@@ -72,12 +47,13 @@ class TdCritic:
         if self.ensemble.dueling:
             values = self.state_values(obs.flatten()).view(*obs.batch_size)
             value, following = values[..., :-1], values[..., 1:]
-            far, near = (self.returns(batch, following, lam) for lam in (self.value_lam, self.lam))
+            near, far = self.settings.lam, self.settings.value_lam
+            near, far = (self.returns(batch, following, lam) for lam in (near, near if far is None else far))
             targets = [far, near - value]
         else:
             next_obs = obs[:, :, 1:].flatten()
             following = self.chunk_values(next_obs, *next_chunks(next_obs)).view(batch["reward"].shape)
-            targets = [self.returns(batch, following, self.lam)]
+            targets = [self.returns(batch, following, self.settings.lam)]
         batch["targets"] = torch.stack(targets, dim=-1)
         return batch
 
@@ -94,20 +70,20 @@ class TdCritic:
 
     def combine(self, values: torch.Tensor) -> torch.Tensor:
         """The members' values (M, N) as one (N,), within the bounds."""
-        if self.bootstrap == "min":
+        if self.settings.bootstrap == "min":
             value = values.amin(dim=0)
         else:
             value = values.mean(dim=0)
-            if self.bootstrap != "mean":
-                value = value - self.bootstrap * values.std(dim=0, correction=0)
-        return value if self.value_range is None else value.clamp(*self.value_range)
+            if self.settings.bootstrap != "mean":
+                value = value - self.settings.bootstrap * values.std(dim=0, correction=0)
+        return value if self.settings.value_range is None else value.clamp(*self.settings.value_range)
 
     def returns(self, batch: TensorDict, next_values: torch.Tensor, lam: float) -> torch.Tensor:
         """TD(lambda) returns of windows (S, N, W)."""
         # The scan runs over the first dimension, time.
         columns = [batch["reward"], next_values, batch["terminated"], batch["truncated"]]
         reward, *others = (column.flatten(0, 1).T for column in columns)
-        return lambda_scan(reward, *others, self.gamma, lam).T.reshape(next_values.shape)
+        return lambda_scan(reward, *others, self.settings.gamma, lam).T.reshape(next_values.shape)
 
     def loss(
         self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
@@ -128,7 +104,7 @@ class TdCritic:
         norms = optimizer.minimize(loss)
         with torch.no_grad():
             parameters = list(self.target.parameters()), list(self.ensemble.mlp.parameters())
-            torch._foreach_lerp_(*parameters, 1.0 - self.target_momentum)
+            torch._foreach_lerp_(*parameters, 1.0 - self.settings.target_momentum)
             count = valid.sum().clamp(min=1)
             return {
                 "critic": loss.detach(),

@@ -158,7 +158,7 @@ def _annotation(node: Any, name: str) -> Any:
             try:
                 return eval(hint, vars(sys.modules[cls.__module__]))
             except (NameError, AttributeError, TypeError):
-                return Any
+                continue  # the class that declares the field may know the name
         if hint is not None:
             return hint
     return Any

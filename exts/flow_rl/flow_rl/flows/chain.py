@@ -7,7 +7,10 @@ ReinFlow (arXiv 2505.22094) and ScoRe-Flow (arXiv 2604.10962) turn K Euler steps
 
     mu_i = clip(x_i + drift(x_i, t_i) / K),    x_{i+1} ~ N(mu_i, sigma_i^2),    t_i = i / K,
 
-so that the likelihood of an action is that of the chain that led to it.
+so that the likelihood of an action is that of the chain that led to it: of x_0 ~ N(0, I) and of the K transitions.
+These K + 1 likelihoods are given one by one, each averaged over its D coordinates. Learners reduce them: the mean over
+the chain is ScoRe-Flow's and ReinFlow's, DPPO (arXiv 2409.00588) holds each in a trust region of its own, and D times
+their sum is the log-density of the path.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ class FlowChain:
     states: torch.Tensor
     """States x_0 .. x_K, shape (B, K + 1, D)."""
     log_prob: torch.Tensor
-    """Log-likelihood of the chain, averaged over its (K + 1) D coordinates, shape (B,)."""
+    """Log-likelihoods of x_0 and of the K transitions, averages over D coordinates, shape (B, K + 1)."""
 
     @property
     def action(self) -> torch.Tensor:
@@ -60,9 +63,9 @@ class ChainLikelihood:
     """What the present networks say about stored chains."""
 
     log_prob: torch.Tensor
-    """Log-likelihood of each chain, averaged over its (K + 1) D coordinates, shape (B,)."""
+    """Log-likelihoods of x_0 and of the K transitions, averages over D coordinates, shape (B, K + 1)."""
     entropy: torch.Tensor
-    """Entropy of the Gaussians of each chain, averaged likewise, shape (B,)."""
+    """Entropies of these Gaussians, averaged likewise, shape (B, K + 1)."""
     std: torch.Tensor
     """Standard deviations of the transitions, shape (B, K, D)."""
 
@@ -113,12 +116,13 @@ def _mean(drift: Field, x: torch.Tensor, t: torch.Tensor, num_steps: int, bounds
 
 
 def _log_prob(states: torch.Tensor, means: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
-    """Log N(x_0; 0, I) + sum_i log N(x_{i+1}; mu_i, sigma_i^2), over (K + 1) D, shape (B,)."""
-    start = -0.5 * states[:, 0].square() - 0.5 * math.log(2 * math.pi)
+    """Log N(x_0; 0, I) and log N(x_{i+1}; mu_i, sigma_i^2), averages over D, shape (B, K + 1)."""
+    start = -0.5 * states[:, :1].square() - 0.5 * math.log(2 * math.pi)
     steps = -0.5 * ((states[:, 1:] - means) / stds).square() - stds.log() - 0.5 * math.log(2 * math.pi)
-    return (start.mean(-1) + steps.mean(-1).sum(-1)) / states.shape[1]
+    return torch.cat([start, steps], dim=1).mean(dim=-1)
 
 
 def _entropy(stds: torch.Tensor) -> torch.Tensor:
-    """Entropy of N(0, I) and of the K transitions, over (K + 1) D, shape (B,)."""
-    return 0.5 * math.log(2 * math.pi * math.e) + stds.log().mean(-1).sum(-1) / (stds.shape[1] + 1)
+    """Entropies of N(0, I) and of the K transitions, averages over D, shape (B, K + 1)."""
+    scale = torch.cat([torch.zeros_like(stds[:, :1]), stds.log()], dim=1)
+    return 0.5 * math.log(2 * math.pi * math.e) + scale.mean(dim=-1)

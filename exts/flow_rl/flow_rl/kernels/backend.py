@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal, get_args
 
 import torch
 import warp as wp
 
 from flow_rl.utils.check import require, require_choice
 
-BACKENDS = ("auto", "torch", "warp")
+Backend = Literal["auto", "torch", "warp"]
 warp_stream = functools.cache(wp.stream_from_torch)
 """Kept for good: a wrapper that dies unregisters torch's stream from Warp, also where the simulator is using it."""
 
@@ -21,12 +22,12 @@ def uses_warp(backend: str, device: torch.device, dtype: torch.dtype, *, auto_on
     """Whether the Warp kernel runs: where asked for, and under "auto" on float32 where it is the faster one.
 
     Args:
-        backend: One of :data:`BACKENDS`.
+        backend: One of :data:`Backend`.
         device: Where the tensors are. On CUDA "auto" means Warp, which has not been measured yet.
         dtype: Type of the tensors.
         auto_on_cpu: Whether measurements make Warp the faster one on the CPU.
     """
-    require_choice("backend", backend, BACKENDS)
+    require_choice("backend", backend, get_args(Backend))
     single = dtype == torch.float32
     require(single or backend != "warp", "dtype", dtype, "torch.float32 for Warp", "pass float32, or backend='torch'.")
     return backend == "warp" or (backend == "auto" and single and (device.type == "cuda" or auto_on_cpu))

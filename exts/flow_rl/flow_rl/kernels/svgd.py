@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import warp as wp
@@ -18,8 +18,8 @@ import warp as wp
 from flow_rl.kernels.backend import launch, require_alike, uses_warp
 from flow_rl.utils.check import require, require_choice
 
-KERNELS = ("rbf", "imq", "delta")
-NORMALIZATIONS = ("none", "grad_q", "grad_norm")
+Kernel = Literal["rbf", "imq", "delta"]
+Normalization = Literal["none", "grad_q", "grad_norm"]
 MIN_BANDWIDTH = 1e-8
 """Floor of the median bandwidth, reached when particles coincide."""
 ROWS, COLUMNS, BLOCKS = 8, 4, 16
@@ -269,8 +269,8 @@ def _warp_field(query, particles, grad_q, temperature, kernel, bandwidth, normal
 
 def _check(query, particles, grad_q, temperature, kernel, bandwidth, normalization) -> None:
     """Raise a ValueError that names the wrong argument; looks at shapes and settings, never at values on a device."""
-    require_choice("kernel", kernel, KERNELS)
-    require_choice("normalization", normalization, NORMALIZATIONS)
+    require_choice("kernel", kernel, get_args(Kernel))
+    require_choice("normalization", normalization, get_args(Normalization))
     require(temperature >= 0.0, "temperature", temperature, "0 or more", "set temperature=0.001.")
     require(bandwidth is None or bandwidth > 0.0, "bandwidth", bandwidth, "above 0, or None", "set bandwidth=None.")
     require_alike(query=query, particles=particles, grad_q=grad_q)

@@ -9,7 +9,7 @@ from .noise_predictor import NoisePredictor
 from .normalizer import MinMaxNormalizer, WhiteningNormalizer
 from .residual_head import HeadSettings, ResidualHead
 from .residual_mlp import ResidualMLP
-from .score_coefficient import ScoreCoefficient, ScoreCoefficientKind
+from .score_coefficient import ScoreCoefficient
 from .time_embedding import TimeEmbedding
 from .velocity import VelocityField
 from .vision import CameraEncoder, CnnEncoder, EncoderSettings, VitEncoder, random_shift
@@ -28,7 +28,6 @@ __all__ = [
     "ResidualHead",
     "ResidualMLP",
     "ScoreCoefficient",
-    "ScoreCoefficientKind",
     "TimeEmbedding",
     "TransformerBackbone",
     "VelocityField",

@@ -5,13 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
-
-ScoreCoefficientKind = Literal["mlp", "linear", "fixed"]
-"""Shapes of g(t): a small network, a softplus of a line, or 1."""
 
 
 class ScoreCoefficient(nn.Module):
@@ -21,21 +16,20 @@ class ScoreCoefficient(nn.Module):
     g = log(1 + exp(-2)) = 0.127.
     """
 
-    def __init__(self, scale: float = 1.0, kind: ScoreCoefficientKind = "mlp", hidden_dim: int = 16):
+    def __init__(self, scale: float = 1.0, kind: str = "mlp"):
         """Build the coefficient.
 
         Args:
             scale: Gamma.
-            kind: Shape of g.
-            hidden_dim: Width of the "mlp" kind.
+            kind: Shape of g: "mlp", a small network, "linear", a softplus of a line, or "fixed", 1.
         """
         super().__init__()
         self.scale = scale
         if kind == "mlp":
-            head = nn.Linear(hidden_dim, 1)
+            head = nn.Linear(16, 1)
             nn.init.zeros_(head.weight)
             nn.init.constant_(head.bias, -2.0)
-            layers = [nn.Linear(1, hidden_dim), nn.SiLU(), nn.Linear(hidden_dim, hidden_dim), nn.SiLU(), head]
+            layers = [nn.Linear(1, 16), nn.SiLU(), nn.Linear(16, 16), nn.SiLU(), head]
             self.g = nn.Sequential(*layers, nn.Softplus())
         elif kind == "linear":
             self.g = nn.Sequential(nn.Linear(1, 1), nn.Softplus())
