@@ -78,11 +78,11 @@ class OnPolicyAlgorithm(FlowAlgorithm):
     def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a mini-batch, and detached scalars for the log."""
 
-    def enough(self, log: list[dict[str, torch.Tensor]]) -> bool:
+    def stop_early(self, log: list[dict[str, torch.Tensor]]) -> bool:
         """Whether the epoch that left these scalars shall be the last of the iteration."""
         return False
 
-    def conclude(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Leave in the policy what playing it needs, and return scalars beyond those of :meth:`losses`."""
         return {}
 
@@ -135,12 +135,12 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             for batch in self.storage.mini_batches(self.settings.num_mini_batches):
                 loss, metrics = self.losses(batch)
                 log.append(metrics | self.optimizer.minimize(loss))
-            if self.enough(log[first:]):
+            if self.stop_early(log[first:]):
                 break
         data = self.storage.data
         self.critic.update_normalization(data["obs"].flatten(0, 1))
         scalars = {
-            **self.conclude(log),
+            **self.finish_iteration(log),
             "explained_variance": explained_variance(data["value"], data["return"]),
             "mean_value": data["value"].mean(),
         }

@@ -143,7 +143,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         anchored = self.anchor.sample(self.anchor.get_latent(obs), noise)
         return (self.actor.sample(latent, noise) - anchored).square().mean()
 
-    def enough(self, log: list[dict[str, torch.Tensor]]) -> bool:
+    def stop_early(self, log: list[dict[str, torch.Tensor]]) -> bool:
         """Stop when the epoch moved the policy too far; all ranks decide alike."""
         if self.settings.target_kl is None:
             return False
@@ -153,7 +153,7 @@ class ScoreFlow(OnPolicyAlgorithm):
             kl /= self.world_size
         return bool(kl > self.settings.target_kl)
 
-    def conclude(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Give the policy its score drift; return alpha, sigma, their bound, and the first ratios' distance from 1.
 
         Playing v alone would leave out the pull towards the mode that v was trained with.
