@@ -5,9 +5,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from flow_rl.deploy import PolicyRunner
-from tests.deploy.conftest import IMAGES, A, H, export, make_policy
+from flow_rl.deploy.export import export_package
+from flow_rl.models import FlowPolicy
+from tests.deploy.conftest import IMAGES, A, H, export, make_contract, make_policy, make_samples
 
 PERIOD = 0.1
 SEEN = {"eef_pos": np.array([2.0, 1.5, 2.5]), "gripper_qpos": np.array([2.0, 2.1])}
@@ -210,6 +213,58 @@ def test_absolute_actions_need_a_start(tmp_path):
 def test_settings_that_make_no_sense(package, options, message):
     with pytest.raises(ValueError, match=message):
         PolicyRunner(package, **options)
+
+
+@pytest.fixture(scope="module")
+def late_package(tmp_path_factory):
+    """A policy that was trained under up to two control steps of latency, and sees the actions under way."""
+    size = 3 + 2 * A + 1
+    policy = FlowPolicy.from_settings({"obs_groups": {"policy": size}, "action_dim": A, "horizon": H}).eval()
+    policy.fit(torch.randn(200, size), torch.rand(200, A) * 2 - 1)
+    contract = make_contract(policy)
+    (first, *_) = contract["observations"]
+    sizes = {"eef_pos": 3, "last_actions": 2 * A, "latency": 1}
+    contract["observations"] = [first | {"name": name, "shape": [size]} for name, size in sizes.items()]
+    return export_package(policy, contract, make_samples(policy), tmp_path_factory.mktemp("late") / "package")
+
+
+@pytest.mark.parametrize(("action_latency", "shown"), [(0, []), (1, [3]), (2, [3, 2])])
+def test_the_runner_knows_which_actions_are_under_way(late_package, action_latency, shown):
+    """The newest first, zeros in place of executed ones, and before anything was sent."""
+    seen, plan = [], np.linspace(0.1, 0.4, H)[:, None] * np.ones(A)
+    runner = planned(late_package, [plan, plan, plan], action_latency=action_latency)
+    infer = runner.package.infer
+    runner.package.infer = lambda vectors, *rest: seen.append(vectors[0]) or infer(vectors, *rest)
+    for i in range(2):
+        assert not runner.act({"eef_pos": np.ones(3)}, stamp={"eef_pos": float(i)}, now=float(i)).is_held
+    runner.reset()
+    runner.act({"eef_pos": np.ones(3)}, now=2.0)
+    wanted = np.zeros((2, A))
+    wanted[: len(shown)] = plan[shown]
+    np.testing.assert_allclose(seen[1], np.concatenate((np.ones(3), wanted.ravel(), [action_latency])), atol=1e-6)
+    for vector in (seen[0], seen[2]):
+        np.testing.assert_allclose(vector, [1.0] * 3 + [0.0] * 2 * A + [action_latency], atol=1e-6)
+
+
+def test_a_held_action_is_under_way_too(late_package):
+    runner = planned(late_package, [constant(0.5)], action_latency=1)
+    runner.act({"eef_pos": np.ones(3)}, now=0.0)
+    held = runner.act({}, now=0.4)
+    assert held.is_held
+    np.testing.assert_allclose(runner._own_observations()["last_actions"][:A], held.actions[0])
+
+
+def test_latency_must_be_said_or_given(late_package, package):
+    """Without it the caller gives what the contract asks for, as an environment does."""
+    runner = PolicyRunner(late_package)
+    assert runner.act({"eef_pos": np.ones(3)}, now=0.0).reason == "observation 'last_actions' is missing"
+    given = {"eef_pos": np.ones(3), "last_actions": np.zeros(2 * A), "latency": np.zeros(1)}
+    assert not runner.act(given, now=0.0).is_held
+    for wrong, number, valid in ((late_package, 3, "0 to 2"), (package, 1, "None: the policy does not")):
+        with pytest.raises(ValueError, match=f"action_latency = {number} .*{valid}"):
+            PolicyRunner(wrong, action_latency=number)
+    assert "action_latency=N" in (late_package.folder / "README.md").read_text()
+    assert "action_latency" not in (package.folder / "README.md").read_text()
 
 
 def test_latency_report(package, vision_package, pictures):

@@ -18,7 +18,7 @@ def make_env() -> Callable[..., AbstractContextManager]:
 
     Environments follow each other in one process, on different engines too, once the one before is closed.
     """
-    from flow_rl.cli import launch, options
+    from flow_rl import testing
 
     torch.set_num_threads(1)
 
@@ -30,8 +30,6 @@ def make_env() -> Callable[..., AbstractContextManager]:
         physics: str = "newton_mjwarp",
         seed: int = 0,
     ) -> AbstractContextManager:
-        words = ["--task", task, "--device", "cpu", "--num_envs", str(num_envs), "--seed", str(seed)]
-        args, overrides = options.Parser("test").parse([*words, f"physics={physics}", *more])
-        return launch.launch_env(args, launch.env_config(args, overrides, horizon=horizon))
+        return testing.make_env(task, num_envs, f"physics={physics}", *more, horizon=horizon, seed=seed)
 
     return make

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Running episodes in tests, and looking whether they break."""
+"""Whether episodes break."""
 
 from __future__ import annotations
 
@@ -20,17 +20,3 @@ def non_finite(env) -> list[str]:
             state += [data.joint_pos.torch, data.joint_vel.torch]
         found += [name] * (not torch.cat(state, dim=1).isfinite().all())
     return found
-
-
-def first_episodes(env, expert) -> torch.Tensor:
-    """Whether the first episode of each environment is solved, shape (E,)."""
-    env.reset(seed=0)
-    expert.reset()
-    solved = torch.zeros(env.num_envs, dtype=torch.bool)
-    running = ~solved
-    while running.any():
-        _, _, terminated, truncated, _ = env.step(expert.act())
-        solved |= running & env.termination_manager.get_term("success")
-        running &= ~(terminated | truncated)
-        expert.reset((terminated | truncated).nonzero().squeeze(-1))
-    return solved

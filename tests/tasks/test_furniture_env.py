@@ -301,7 +301,7 @@ def test_the_solvers_buffers_are_large_enough(task):
     torch.set_num_threads(1)
     from flow_rl.cli import launch, options
     from flow_rl_tasks.furniture.expert import AssemblyExpert
-    from tests.tasks.episodes import first_episodes
+    from flow_rl.testing import first_episodes
     args, overrides = options.Parser("test").parse(
         ["--task", "{task}", "--device", "cpu", "--num_envs", "8", "physics=newton_mjwarp"])
     with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():

@@ -8,7 +8,8 @@ import dataclasses
 import pytest
 import torch
 
-from tests.tasks.episodes import first_episodes, non_finite
+from flow_rl.testing import first_episodes
+from tests.tasks.episodes import non_finite
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 

@@ -11,8 +11,8 @@ import textwrap
 import pytest
 import torch
 
+from flow_rl.testing import first_episodes
 from tests.tasks.conftest import TASK
-from tests.tasks.episodes import first_episodes
 
 pytestmark = pytest.mark.sim
 
@@ -88,7 +88,8 @@ def test_the_expert_solves_the_task_on_physx():
     torch.set_num_threads(1)
     from flow_rl.cli import launch, options
     from flow_rl_tasks.tabletop.lift.expert import LiftExpert
-    from tests.tasks.episodes import first_episodes, non_finite
+    from flow_rl.testing import first_episodes
+    from tests.tasks.episodes import non_finite
     args, overrides = options.Parser("test").parse(
         ["--task", "{TASK}", "--device", "cpu", "--num_envs", "32", "physics=ovphysx"])
     with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from flow_rl.cli.launch import entry_point
+from flow_rl.testing import first_episodes
 from flow_rl_assets.shapes import Box
-from tests.tasks.episodes import first_episodes, non_finite
+from tests.tasks.episodes import non_finite
 
 pytestmark = pytest.mark.sim
 

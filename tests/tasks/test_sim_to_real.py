@@ -8,7 +8,9 @@ import itertools
 import pytest
 import torch
 
-from tests.tasks.episodes import first_episodes, non_finite
+from flow_rl.testing import first_episodes
+from flow_rl_tasks.core.contract import describe_task
+from tests.tasks.episodes import non_finite
 
 pytestmark = pytest.mark.sim
 
@@ -139,18 +141,69 @@ def test_actions_are_late_and_objects_are_seen_badly(make_env):
             torch.testing.assert_close(chunk.terms[0].raw_actions[:, 0], expected)
         seen = torch.stack([env.observation_manager.compute()["policy"] for _ in range(50)])  # (50, E, O)
         noise = seen.std(dim=0).mean(dim=0)
-        assert (noise[:9] == 0.0).all(), "what the robot knows of itself"
-        torch.testing.assert_close(noise[9:], torch.full((10,), 1e-3), rtol=0.2, atol=0)
+        exact = torch.cat((noise[:9], noise[19:]))
+        assert len(exact) == 9 + 3 * 7 + 1 and (exact == 0.0).all(), "what the robot knows of itself"
+        torch.testing.assert_close(noise[9:19], torch.full((10,), 1e-3), rtol=0.2, atol=0)
         env.reset(env_ids=torch.arange(8))
         assert torch.equal(chunk.latency[8:], lag[8:]) and not torch.equal(chunk.latency[:8], lag[:8])
 
 
-def test_the_expert_allows_for_late_actions(make_env):
-    """One that does not overshoots: it solves five in six."""
+def unexplained(seen: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Root mean square of what no linear function of observations (N, O) explains of targets (N, A)."""
+    inputs = torch.cat((seen, torch.ones_like(seen[:, :1])), dim=1).double()
+    fitted = inputs @ torch.linalg.lstsq(inputs, wanted.double(), driver="gelsd").solution
+    return (wanted - fitted).square().mean().sqrt().item()
+
+
+def test_the_expert_allows_for_late_actions_which_policies_see(make_env):
+    """One that does not overshoots: it solves five in six. What it subtracts is hidden without ``last_actions``."""
     from flow_rl_tasks.tabletop.lift.expert import LiftExpert
 
-    with make_env(1, 32, PRESET, physics="ovphysx") as env:
-        assert first_episodes(env, LiftExpert(env)).all()
+    with make_env(1, 32, PRESET, physics="ovphysx") as env, torch.inference_mode():
+        expert = LiftExpert(env)
+        assert first_episodes(env, expert).all()
+        manager = env.observation_manager
+        assert manager.active_terms["policy"][-2:] == ["last_actions", "latency"]
+        assert manager.group_obs_term_dim["policy"][-2:] == [(7,), (1,)]
+        obs, _ = env.reset(seed=1)
+        expert.reset()
+        seen, subtracted = [], []
+        for _ in range(40):
+            action = expert.act()
+            seen.append(obs["policy"])
+            subtracted.append(expert.under_way())
+            obs, _, terminated, truncated, _ = env.step(action)
+            expert.reset((terminated | truncated).nonzero().squeeze(-1))
+        seen, subtracted = torch.cat(seen), torch.cat(subtracted)
+        size = subtracted.square().mean().sqrt()
+        hidden, shown = unexplained(seen[:, :19], subtracted), unexplained(seen, subtracted)
+        print(f"subtracted {size:.3f}, unexplained {hidden:.3f} without and {shown:.1e} with the actions under way")
+        assert size > 0.15 and hidden > 0.7 * size
+        assert shown < 1e-5
+
+
+def test_chunks_show_what_is_under_way(make_env):
+    """Of the chunk before, in the order in which it will come, and nothing of the last episode."""
+    with make_env(2, 16, "env.actions.chunk.max_latency=2", physics="ovphysx") as env, torch.inference_mode():
+        env.reset(seed=0)
+        latency = env.action_manager.get_term("chunk").latency
+        action = 0.01 * torch.arange(14.0).expand(16, 14)
+        obs, *_ = env.step(action)
+        rows = obs["policy"][:, 19:33].unflatten(1, (2, 7))
+        for age in range(2):
+            late = (latency > age).unsqueeze(1)
+            torch.testing.assert_close(rows[:, age], late * action.unflatten(1, (2, 7))[:, 1 - age])
+        assert torch.equal(obs["policy"][:, 33], latency.float()) and set(latency.tolist()) == {0, 1, 2}
+        contract = describe_task(env, ["policy"], [])["observations"][-2:]
+        assert [(term["name"], term["shape"]) for term in contract] == [("last_actions", [14]), ("latency", [1])]
+        obs, _ = env.reset(env_ids=torch.arange(8))
+        assert not obs["policy"][:8, 19:33].any() and obs["policy"][8:, 19:33].any()
+
+
+def test_checkpoints_that_do_not_see_latency_can_still_be_tried(make_env):
+    with make_env(1, 2, PRESET, "env.observe_latency=false", physics="ovphysx") as env:
+        assert env.observation_manager.group_obs_dim["policy"] == (19,)
+        assert env.action_manager.get_term("chunk")._delay is not None
 
 
 def test_parts_do_not_become_slippery_on_physx_and_threads_carry_them(make_env):
@@ -218,6 +271,10 @@ def test_every_kind_of_task_knows_the_preset(task):
                     assert getattr(cfg.events, event).mode == "startup"
                     assert getattr(default.events, event) is None
     assert (cfg.actions.chunk.max_latency, default.actions.chunk.max_latency) == (1, 0)
+    default.validate()
+    for group in (name for name in ("policy", "state") if hasattr(cfg.observations, name)):
+        assert [*vars(getattr(cfg.observations, group))][-2:] == ["last_actions", "latency"]
+        assert not hasattr(getattr(default.observations, group), "latency")
     noisy = {name for name, term in vars(cfg.observations.policy).items() if getattr(term, "noise", None)}
     if task.endswith("Vision"):
         assert not noisy and not cfg.observations.state.enable_corruption

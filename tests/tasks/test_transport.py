@@ -10,7 +10,8 @@ import torch
 
 from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
-from tests.tasks.episodes import first_episodes, non_finite
+from flow_rl.testing import first_episodes
+from tests.tasks.episodes import non_finite
 
 pytestmark = pytest.mark.sim
 

@@ -15,7 +15,7 @@ from flow_rl.utils.check import require_choice
 from flow_rl_tasks.mdp import ticks_per_action
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg
 from flow_rl_tasks.variations.cameras import front_camera
-from flow_rl_tasks.variations.sim_to_real import keep_combined_friction, vary_physics
+from flow_rl_tasks.variations.sim_to_real import keep_combined_friction, show_latency, vary_physics
 
 CONTROL_DT = 0.1
 """Duration of a control tick [s]: one action of a chunk, one simulation step."""
@@ -54,6 +54,12 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
     ``compute_final_obs`` the host shows all groups, and renders all cameras twice in most steps.
     """
 
+    observe_latency: bool = True
+    """Whether policies see the latency and the actions under way where ``actions.chunk.max_latency`` is above 0.
+
+    False for checkpoints from before this setting and for those that were trained without latency.
+    """
+
     def __post_init__(self):
         """Offer the preset ``sim_to_real``; comes last, when the scene is complete."""
         vary_physics(self)
@@ -78,6 +84,7 @@ class ManipulationEnvCfg(ManagerBasedRLEnvCfg):
         """Refuse a chunk length that does not divide the environment step, and settle what depends on the engine."""
         ticks_per_action(self.actions.chunk.horizon, self.decimation)
         keep_combined_friction(self)
+        show_latency(self)
         groups = [name for name, group in vars(self.observations).items() if group is not None]
         for name in self.final_obs_groups or ():
             require_choice("env.final_obs_groups", name, groups)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 
 import torch
@@ -68,7 +67,7 @@ class PoseExpert(ABC):
         self.ticks = torch.zeros_like(self.strategy)
         """Control ticks since the phase began, shape (E,)."""
         self._pause = torch.zeros_like(self.strategy)
-        self._recent: deque[torch.Tensor] = deque(maxlen=self.chunk.cfg.max_latency)  # arm actions, the newest first
+        self._columns = self.chunk.columns(arm)
 
     def find_arm(self, index: int) -> DifferentialInverseKinematicsAction:
         """The term that leads the tool; experts of environments that command joints need one of their own."""
@@ -92,19 +91,16 @@ class PoseExpert(ABC):
         self.phase[env_ids] = 0
         self.ticks[env_ids] = 0
         self._pause[env_ids] = 0
-        for action in self._recent:
-            action[env_ids] = 0.0
 
     def act(self) -> torch.Tensor:
         """Actions of the arm and its gripper for one control tick, shape (E, A)."""
         pos, quat, is_open = self.targets()
         action = self._pose_action(pos, quat)
-        if self.is_relative:
-            action = action - self._under_way()
+        if self.is_relative and self.chunk.cfg.max_latency > 0:
+            action = action - self.under_way()
         if self.imperfection > 0.0:
             action = self._spoil(action)
         action = action.clamp(-1.0, 1.0)
-        self._recent.appendleft(action)
         gripper = torch.where(is_open, 1.0, -1.0).unsqueeze(1).expand(-1, self.GRIPPER_ACTIONS)
         return torch.cat((action, gripper), dim=1)  # (E, A)
 
@@ -134,6 +130,13 @@ class PoseExpert(ABC):
         """How fast the arm may move now compared with its fastest, a number or of shape (E, 1); errors follow it."""
         return 1.0
 
+    def under_way(self) -> torch.Tensor:
+        """Sum of the arm actions that are still to be executed, shape (E, A of the arm).
+
+        Who repeated them would overshoot. Policies see them as ``last_actions``, or they could not imitate the expert.
+        """
+        return self.chunk.under_way[:, :, self._columns].sum(dim=1)
+
     def _pose_action(self, pos: torch.Tensor, quat: torch.Tensor) -> torch.Tensor:
         """Arm action that leads to a pose, before clamping; (E, 6) relative, (E, 7) or, with 6-D rotation, (E, 9)."""
         if isinstance(self.arm, Rot6dPoseAction):
@@ -148,10 +151,6 @@ class PoseExpert(ABC):
         # Shorten a step that is too long as a whole, so that the tool moves straight.
         action[:, :3] /= action[:, :3].abs().amax(dim=1, keepdim=True).clamp(min=1.0)
         return action
-
-    def _under_way(self) -> torch.Tensor | float:
-        """Sum of the arm actions that are late and still to come; who repeated them would overshoot."""
-        return sum((self.chunk.latency > age).unsqueeze(1) * action for age, action in enumerate(self._recent))
 
     def _spoil(self, action: torch.Tensor) -> torch.Tensor:
         """Add noise and pauses to arm actions."""

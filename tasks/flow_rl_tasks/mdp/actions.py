@@ -49,6 +49,8 @@ class ChunkAction(ActionTerm):
         self._delay = None
         if cfg.max_latency > 0:
             self._delay = DelayBuffer(cfg.max_latency, self.num_envs, self.device, hold_prob=1.0)
+        self._recent = torch.zeros(self.num_envs, cfg.max_latency, sum(self._sizes), device=self.device)
+        self._ages = torch.arange(cfg.max_latency, device=self.device)
         self._tick = 0
         self._callbacks: list[Callable[[], None]] = []
 
@@ -78,6 +80,16 @@ class ChunkAction(ActionTerm):
         if self._delay is None:
             return torch.zeros(self.num_envs, dtype=torch.int, device=self.device)
         return self._delay.time_lags
+
+    @property
+    def under_way(self) -> torch.Tensor:
+        """Last actions that are still to be executed, the newest first, shape (E, max_latency, A); else zeros."""
+        return self._recent * (self.latency.unsqueeze(1) > self._ages).unsqueeze(2)
+
+    def columns(self, index: int) -> slice:
+        """Numbers of an action that the inner term at ``index`` executes."""
+        first = sum(self._sizes[:index])
+        return slice(first, first + self._sizes[index])
 
     def add_tick_callback(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` after each tick but the last, which the managers of the environment see themselves."""
@@ -116,6 +128,7 @@ class ChunkAction(ActionTerm):
         if offset == 0:
             action = self._processed_actions[:, index]
             if self._delay is not None:
+                self._recent = torch.cat((action.unsqueeze(1), self._recent[:, :-1]), dim=1)
                 action = self._delay.compute(action)
             for term, term_action in zip(self._terms, action.split(self._sizes, dim=1), strict=True):
                 term.process_actions(term_action)
@@ -128,6 +141,7 @@ class ChunkAction(ActionTerm):
         index_fill_(self._processed_actions, env_ids, 0.0)
         if self._delay is not None:
             self._delay.reset(env_ids)
+            index_fill_(self._recent, env_ids, 0.0)
         for term in self._terms:
             term.reset(env_ids)
 

@@ -179,6 +179,21 @@ def object_is_inside(
     return lies_at(env, place, tolerance, height, object_cfg).float().unsqueeze(1)
 
 
+@measured("-", "as the actions")
+def last_actions(env: ManagerBasedEnv, action_name: str = "chunk") -> torch.Tensor:
+    """Last actions that are still to be executed because of latency, the newest first, shape (E, max_latency * A).
+
+    Zeros stand in place of those that have been executed. Who corrects errors that these will correct overshoots.
+    """
+    return finite(env.action_manager.get_term(action_name).under_way.flatten(1))
+
+
+@measured("control steps", "-")
+def latency(env: ManagerBasedEnv, action_name: str = "chunk") -> torch.Tensor:
+    """Control steps by which actions are executed late in this episode, shape (E, 1)."""
+    return env.action_manager.get_term(action_name).latency.float().unsqueeze(1)
+
+
 def lies_at(
     env: ManagerBasedEnv,
     place: tuple[float, float],

@@ -21,10 +21,13 @@ from isaaclab.utils.noise import GaussianNoiseCfg
 from isaaclab_ov.physics import OvPhysxCfg
 from isaaclab_tasks.utils import PresetCfg, preset
 
+from flow_rl_tasks.mdp import observations
+
 FRICTION_RANGES = ("static_friction_range", "dynamic_friction_range")
 GAIN_RANGES = ("stiffness_distribution_params", "damping_distribution_params")
 
 PROPRIOCEPTION = ("eef_pos", "eef_quat", "eef_rot6d", "eef_vel", "gripper_qpos", "gripper_width", "robot_qpos")
+PROPRIOCEPTION += ("last_actions", "latency")
 """Terms of a policy's observations that a real robot knows of itself; those of a second one end in ``_2``."""
 
 MASS_SPREAD = 0.2
@@ -89,6 +92,19 @@ def keep_combined_friction(cfg: ManagerBasedRLEnvCfg) -> None:
         for name, asset in movable(cfg.scene):
             if any(getattr(material, "friction_combine_mode", None) for material in materials(asset)):
                 setattr(cfg.events, f"{name}_friction", None)
+
+
+def show_latency(cfg: ManagerBasedRLEnvCfg) -> None:
+    """Where actions are late, let policies see how late, and which are under way; after presets are chosen.
+
+    Experts subtract what is under way from what they want: without it, half of what they do has no visible cause. In
+    vision variants the critic's state gets it too.
+    """
+    if cfg.actions.chunk.max_latency > 0 and cfg.observe_latency:
+        for group in (cfg.observations.policy, getattr(cfg.observations, "state", None)):
+            if group is not None:
+                group.last_actions = ObservationTermCfg(func=observations.last_actions)
+                group.latency = ObservationTermCfg(func=observations.latency)
 
 
 def movable(scene: InteractiveSceneCfg) -> list[tuple[str, RigidObjectCfg | ArticulationCfg]]:

@@ -24,6 +24,7 @@ from flow_rl.cli.overrides import check_override, check_overrides, given
 from flow_rl.configs.compose import load, resolve
 from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.plugins import load_tasks
 
 if TYPE_CHECKING:
     from flow_rl.utils.evaluation import Policy
@@ -43,7 +44,9 @@ def find_task(task: str) -> gym.envs.registration.EnvSpec:
     """Return the registration of a task, or raise an InputError that lists the valid ones."""
     name = task.split(":")[-1]
     if name not in gym.registry:
-        import isaaclab_tasks  # noqa: F401  registers the tasks of Isaac Lab and of other packages
+        load_tasks()  # of other packages
+    if name not in gym.registry:
+        import isaaclab_tasks  # noqa: F401  registers the tasks of Isaac Lab
     if name not in gym.registry:
         ours = sorted(name for name, spec in gym.registry.items() if "expert_entry_point" in (spec.kwargs or {}))
         close = difflib.get_close_matches(name, gym.registry, n=1)

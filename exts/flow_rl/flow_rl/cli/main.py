@@ -31,7 +31,7 @@ COMMANDS = {
     "bandit": "see RLDT at work in the plane, without a simulator",
     "tasks": "list the tasks",
     "learners": "list the learners",
-    "new": "write a package of your own that adds a learner",
+    "new": "write a package of your own that adds a learner, a task or a furniture",
     "doctor": "check what is installed on this machine",
 }
 """What each command does; all but the stock ones are modules of this package."""

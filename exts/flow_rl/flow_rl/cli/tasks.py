@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 from collections.abc import Sequence
 
 from flow_rl.cli.tables import print_table
+from flow_rl.utils.plugins import load_tasks
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,8 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     import gymnasium as gym
 
-    for entry in importlib.metadata.entry_points(group="isaaclab.tasks"):
-        entry.load()
+    load_tasks()
     tasks = [spec for spec in gym.registry.values() if "pretrain_cfg_entry_point" in (spec.kwargs or {})]
     print_table(("task", "O", "A", "horizon", "cameras", "expert"), map(row, sorted(tasks, key=lambda spec: spec.id)))
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .package import LAST_ACTIONS, LATENCY
+
 MANUAL = """# {task}
 
 A policy that acts {rate:g} times per second: every {chunk_seconds:g} s it looks, and plans the next {horizon} actions.
@@ -39,7 +41,7 @@ runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a fol
   {num_vectors} observations of the simulator to compare orders of magnitude with.
 - Start near the initial posture below, with the workspace empty and the emergency stop in your hand.
 - Try `PolicyRunner(..., max_change=0.1)` first: it bounds how much an action may change per control step.
-- Look at `runner.latency()`: {period:g} s is all the time there is until the next action.
+{late}- Look at `runner.latency()`: {period:g} s is all the time there is until the next action.
 
 ## Observations
 
@@ -77,6 +79,7 @@ def manual(contract: dict[str, Any]) -> str:
         created=contract["created"],
         revision=contract["revision"],
         num_vectors=contract["num_test_vectors"],
+        late=_late(contract),
         opencv=", `opencv-python` for its cameras" if contract["cameras"] else "",
         reset="runner.reset(start=present_pose_as_an_action)  # its actions are absolute\n" if must_start else "",
         observations=_table(
@@ -111,6 +114,19 @@ def manual(contract: dict[str, Any]) -> str:
             )
             for name, robot in contract["robots"].items()
         ),
+    )
+
+
+def _late(contract: dict[str, Any]) -> str:
+    """What to do about latency where the policy observes it."""
+    terms = {term["name"]: term["shape"][0] for term in contract["observations"]}
+    if not {LAST_ACTIONS, LATENCY} <= set(terms):
+        return ""
+    most = terms[LAST_ACTIONS] // len(contract["actions"]["lower"])
+    return (
+        "- Measure how many control steps pass between a command and its motion, and say so: "
+        f"`PolicyRunner(..., action_latency=N)`,\n  N from 0 to {most}. "
+        f"It then fills in `{LAST_ACTIONS}` and `{LATENCY}` by itself.\n"
     )
 
 

@@ -35,6 +35,9 @@ CONTRACT, NETWORK, TORCHSCRIPT, VECTORS, MANUAL = (
     "README.md",
 )
 
+LAST_ACTIONS, LATENCY = "last_actions", "latency"
+"""Observations of policies that were trained under latency: actions under way, and how late they are."""
+
 TOLERANCE = 1e-5
 """Greatest difference of an action from its test vector."""
 
@@ -127,6 +130,14 @@ class PolicyPackage:
     def chunk_shape(self) -> tuple[int, int]:
         """Number H of actions in a chunk, and size A of an action."""
         return self.contract["control"]["chunk_length"], len(self.contract["actions"]["lower"])
+
+    @property
+    def max_latency(self) -> int | None:
+        """Most control steps by which actions were late in training if the policy observes latency, else None."""
+        shapes = {term["name"]: term["shape"] for term in self.observations}
+        if {LAST_ACTIONS, LATENCY} <= set(shapes):
+            return shapes[LAST_ACTIONS][0] // self.chunk_shape[1]
+        return None
 
     @property
     def period(self) -> float:

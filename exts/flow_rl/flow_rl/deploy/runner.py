@@ -16,7 +16,7 @@ import numpy as np
 
 from flow_rl.utils.check import require, require_choice
 
-from .package import PolicyPackage
+from .package import LAST_ACTIONS, LATENCY, PolicyPackage
 
 NOISES = ("random", "zero")
 
@@ -55,6 +55,7 @@ class PolicyRunner:
         execute: int | None = None,
         ensemble: float | None = None,
         noise: str | None = None,
+        action_latency: int | None = None,
         seed: int = 0,
         max_age: float = 0.5,
         max_change: float | np.ndarray | None = None,
@@ -68,6 +69,9 @@ class PolicyRunner:
             ensemble: None to execute the newest plan; else actions are means over all plans for their time with weights
                 exp(-ensemble * i), i counting from the oldest (ACT, arXiv 2304.13705). Needs ``execute`` below H.
             noise: Where the flow starts, "random" or "zero"; None for what the contract says.
+            action_latency: Control steps by which this robot executes actions late, for a contract with observations
+                ``last_actions`` and ``latency``: the runner, which knows what it has sent, fills them in. None if the
+                caller gives them, or the contract has none.
             seed: Seed of the random noise; the same on every platform.
             max_age: Greatest age of an observation [s].
             max_change: Greatest change of an action from one control step to the next, a number or shape (A,). It can
@@ -86,6 +90,12 @@ class PolicyRunner:
         require(blend, "ensemble", ensemble, valid, "plan again before a chunk ends, for instance with execute=1.")
         self._noise = noise or self.package.contract["sampler"]["noise"]["start"]
         require_choice("noise", self._noise, NOISES)
+        most = self.package.max_latency
+        valid = "None: the policy does not observe latency" if most is None else f"0 to {most}, as in training"
+        known = action_latency is None or (most is not None and 0 <= action_latency <= most)
+        remedy = "leave it out, or export a policy that was trained under such latency."
+        require(known, "action_latency", action_latency, valid, remedy)
+        self._latency, self._sent = action_latency, np.zeros((most or 0, size))
         require(max_age > 0.0, "max_age", max_age, "seconds > 0", "use 0.5, the default.")
         changes = [np.full(size, np.inf)] + [
             np.broadcast_to(np.asarray(change, dtype=np.float64), size)
@@ -122,6 +132,7 @@ class PolicyRunner:
         if seed is not None or not self._started:
             self._generator = np.random.Generator(np.random.PCG64(self._seed if seed is None else seed))
         self._last = np.clip(np.asarray(start, dtype=np.float64), self._lower, self._upper)
+        self._sent[:] = 0.0
         self._step = 0
         self._plans: list[tuple[int, np.ndarray]] = []
         self._started = True
@@ -135,13 +146,18 @@ class PolicyRunner:
         """Return the next actions.
 
         Args:
-            observations: Every term of the contract under its name, and every camera's picture (3, H, W) of bytes.
+            observations: Every term of the contract under its name, and every camera's picture (3, H, W) of bytes. With
+                an ``action_latency``, actions under way need not be among them: they are those that were last returned.
             stamp: When they were measured [s], all or each by its name; None for now.
             now: Present time [s]; by default the clock's.
         """
         begin = time.perf_counter()
         require(self._started, "PolicyRunner", "not started", "a runner after reset(start)", "call reset(start) first.")
         now = self._clock() if now is None else now
+        if self._latency is not None:
+            own = self._own_observations()
+            observations = own | dict(observations)
+            stamp = dict.fromkeys(own, now) | dict(stamp) if isinstance(stamp, Mapping) else stamp
         reason = self._find_fault(observations, stamp, now)
         if reason is None:
             names = self._shapes
@@ -162,6 +178,11 @@ class PolicyRunner:
             "p50_ms": float(np.percentile(times, 50)),
             "p99_ms": float(np.percentile(times, 99)),
         }
+
+    def _own_observations(self) -> dict[str, np.ndarray]:
+        """Latency (1,), and the actions under way (max_latency * A,), the newest first."""
+        late = np.arange(len(self._sent))[:, None] < self._latency
+        return {LAST_ACTIONS: (self._sent * late).ravel(), LATENCY: np.array([self._latency])}
 
     def _find_fault(self, observations: Mapping[str, Any], stamp: Any, now: float) -> str | None:
         """What is wrong with observations, in words."""
@@ -236,5 +257,6 @@ class PolicyRunner:
         for i, action in enumerate(np.clip(wanted, self._lower, self._upper)):
             self._last = np.clip(action, self._last - self._max_change, self._last + self._max_change)
             actions[i] = self._last
+        self._sent = np.concatenate((actions[::-1], self._sent))[: len(self._sent)]
         self._step += len(actions)
         return Chunk(now + self.package.period * np.arange(len(actions)), actions.astype(np.float32), reason)

@@ -5,6 +5,15 @@
 
 from .learners import check_learner, make_runner, small_config
 from .point_mass import FilmedPointMass, PointMass
-from .tasks import check_task
+from .tasks import check_task, first_episodes, make_env
 
-__all__ = ["FilmedPointMass", "PointMass", "check_learner", "check_task", "make_runner", "small_config"]
+__all__ = [
+    "FilmedPointMass",
+    "PointMass",
+    "check_learner",
+    "check_task",
+    "first_episodes",
+    "make_env",
+    "make_runner",
+    "small_config",
+]

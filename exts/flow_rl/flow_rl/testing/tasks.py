@@ -5,13 +5,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
 import torch
 
 from flow_rl.configs.compose import PRETRAIN, entry_points, load, resolve
+
+
+@contextlib.contextmanager
+def make_env(
+    task: str, num_envs: int, *overrides: str, horizon: int | None = None, seed: int = 0, device: str = "cpu"
+) -> Iterator[Any]:
+    """Start the simulation of a task and yield its manager-based environment; closes both.
+
+    Environments may follow each other in one process, on different engines too.
+
+    Args:
+        task: Name of a registered task.
+        num_envs: Number of environments E.
+        overrides: Words of a command line, such as ``physics=ovphysx`` or ``env.episode_length_s=8``.
+        horizon: Actions in a chunk; the task's own when None, 1 for its expert.
+        seed: Seed of the environment.
+        device: Where to simulate.
+
+    Raises:
+        InputError: If there is no such task, or an override cannot be followed.
+    """
+    from flow_rl.cli import launch, options
+
+    words = ["--task", task, "--device", device, "--num_envs", str(num_envs), "--seed", str(seed)]
+    args, words = options.Parser("test").parse([*words, *overrides])
+    with launch.launch_env(args, launch.env_config(args, words, horizon=horizon)) as env:
+        yield env
+
+
+def first_episodes(env: Any, expert: Any) -> torch.Tensor:
+    """Let an expert act until each environment has finished an episode.
+
+    Args:
+        env: The manager-based environment, which executes one action per step: made with ``horizon=1``.
+        expert: Scripted expert of that environment.
+
+    Returns:
+        Whether the first episode of each environment was solved, shape (E,).
+    """
+    env.reset(seed=0)
+    expert.reset()
+    solved = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
+    running = ~solved
+    while running.any():
+        _, _, terminated, truncated, _ = env.step(expert.act())
+        solved |= running & env.termination_manager.get_term("success")
+        running &= ~(terminated | truncated)
+        expert.reset((terminated | truncated).nonzero().squeeze(-1))
+    return solved
 
 
 def check_task(env: Any, steps: int = 4) -> None:

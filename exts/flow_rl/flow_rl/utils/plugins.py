@@ -28,3 +28,9 @@ def with_plugins(own: Mapping[str, str], group: str, kind: str) -> dict[str, str
                 "of them."
             )
     return found
+
+
+def load_tasks() -> None:
+    """Import the packages of tasks that are installed, which registers them; as Isaac Lab's own commands do."""
+    for entry in importlib.metadata.entry_points(group="isaaclab.tasks"):
+        entry.load()
