@@ -17,7 +17,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from flow_rl.algorithms import base
 from flow_rl.configs import learners
 from flow_rl.kernels import scans, svgd
 from flow_rl.testing import FilmedPointMass, PointMass
@@ -29,7 +28,7 @@ FEW = {
     "rldt": {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8},
 }
 HOST_READS = {
-    "_numbers": "the log, once an iteration",
+    "to_host": "the log, once an iteration",
     "_check_final_obs": "a missing setting of the environment, once an iteration",
     "stop_early": "the KL divergence decides whether another epoch follows, once an epoch",
 }
@@ -76,7 +75,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     monkeypatch.setattr(torch.autograd, "grad", lambda outputs, inputs: [torch.zeros_like(inputs)])
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(base, "require_device", lambda field, value: None)
+    monkeypatch.setattr("flow_rl.algorithms.construct.require_device", lambda field, value: None)
     for module in (scans, svgd):  # kernels of Warp have tests of their own
         monkeypatch.setattr(module, "uses_warp", lambda *args, **kwargs: False)
     with FakeTensorMode():

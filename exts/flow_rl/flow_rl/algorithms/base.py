@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 import torch
 from rsl_rl.env import VecEnv
-from rsl_rl.utils import resolve_class, resolve_obs_groups
 from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.models import CriticView, FlowPolicy, check_compatible
-from flow_rl.utils.check import require, require_device
+from flow_rl.utils.check import require
 from flow_rl.utils.checkpoint import check_foreign, describe, on_cpu, upgraded
 from flow_rl.utils.rng import rng_state, set_rng_state
 
+from .construct import construct
+from .log import to_host
 from .optimizer import GroupedAdamW, ParameterGroup
 from .parts import Parts
 from .settings import LearnerSettings
@@ -160,37 +161,7 @@ class FlowAlgorithm(ABC):
     @classmethod
     def construct_algorithm(cls, obs: TensorDict, env: VecEnv, cfg: dict, device: str) -> FlowAlgorithm:
         """Build actor, critic and learner from the runner's configuration."""
-        require_device("agent.device", device)
-        _check_obs_groups(cfg["obs_groups"], obs)
-        cfg["obs_groups"] = resolve_obs_groups(obs, cfg["obs_groups"], ["actor", "critic"])
-        actor_class, actor_cfg = resolve_class(cfg["actor"])
-        critic_class, critic_cfg = resolve_class(cfg["critic"])
-        alg_class, alg_cfg = resolve_class(cfg["algorithm"])
-        settings = alg_class.settings_class.parse(alg_cfg)
-        actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
-        view = CriticView.make(actor, obs, cfg["obs_groups"]["critic"])
-        critic_groups = cfg["obs_groups"]["critic"]
-        if view is not None:
-            # the stock wrapper's observations do not say where they are
-            obs, critic_groups = view.to(device)(obs.to(device)), view.groups
-        critic = critic_class(obs, {"critic": critic_groups}, "critic", cls.critic_dim(env.num_actions), **critic_cfg)
-        algorithm = alg_class(
-            env,
-            actor,
-            critic,
-            settings,
-            obs=obs,
-            view=view,
-            num_steps=cfg["num_steps_per_env"],
-            num_iterations=cfg["max_iterations"],
-            device=device,
-            multi_gpu_cfg=cfg.get("multi_gpu"),
-        )
-        if (mode := cfg.get("torch_compile_mode")) is not None:
-            algorithm.compile(mode)
-        if (chunk_view := getattr(getattr(env, "unwrapped", env), "chunk_view", None)) is not None:
-            chunk_view.sample_chunks = actor.sample_chunks  # a viewer is open
-        return algorithm
+        return construct(cls, obs, env, cfg, device)
 
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Exploratory chunks in the environment's units, shape (E, H * A)."""
@@ -354,11 +325,7 @@ class FlowAlgorithm(ABC):
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         """Scalars and the means of the logged ones; everything crosses to the host at once."""
         scalars = {**scalars, "skipped_steps": self.optimizer.skipped_steps}
-        for name in dict.fromkeys(chain.from_iterable(log)):
-            if (values := [entry[name] for entry in log if name in entry])[0].dim() == 0:
-                scalars[name] = torch.stack(values).mean()
-        values = torch.stack([value.detach().float() for value in scalars.values()]).tolist()
-        numbers = dict(zip(scalars, values, strict=True))
+        numbers = to_host(scalars, log)
         if (skipped := int(numbers["skipped_steps"])) > 0:
             print(
                 f"[flow_rl] {skipped} optimiser steps of iteration {self.iteration} were left out, because their "
@@ -373,15 +340,3 @@ class FlowAlgorithm(ABC):
 def kept_groups(actor: FlowPolicy, critic: nn.Module) -> list[str]:
     """Groups of observations that are read again when learners learn."""
     return list(dict.fromkeys([*actor.obs_groups, *critic.obs_groups]))
-
-
-def _check_obs_groups(obs_groups: dict[str, list[str]], obs: TensorDict) -> None:
-    """Refuse cameras and other groups that the environment does not have."""
-    for name, groups in obs_groups.items():
-        require(
-            not isinstance(groups, str) and set(groups) <= set(obs.keys()),
-            f"agent.obs_groups.{name}",
-            groups,
-            f"a list of groups of this environment, {sorted(obs.keys())}",
-            'write a list such as ["policy","front"] of what the task shows; cameras are those of -Vision variants.',
-        )
