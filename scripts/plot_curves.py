@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import torch
 import yaml
 
-from flow_rl.utils.report import SUCCESS_TAG, read_scalar
+from flow_rl.evaluation.report import SUCCESS_TAG, read_scalar
 
 TIMES = ("Perf/collection_time", "Perf/learning_time")
 """What the runner logs of an iteration's duration [s]."""

@@ -16,9 +16,9 @@ import torch
 from isaaclab_rl.entrypoints.common import write_run_manifest
 
 from flow_rl.configs import learners
+from flow_rl.evaluation.report import read_scalar
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
-from flow_rl.utils.report import read_scalar
 from tests.films import count_pixels, read_film
 
 TASK = ["--task", "FlowRL-Lift-Franka", "--device", "cpu"]

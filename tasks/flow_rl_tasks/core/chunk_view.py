@@ -16,7 +16,7 @@ from isaaclab.markers import VisualizationMarkers, VisualizationMarkersCfg
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedRLEnv
 
-    from flow_rl.utils.evaluation import Policy
+    from flow_rl.evaluation.episodes import Policy
 
 CHOSEN, SAMPLED = (1.0, 0.35, 0.0), (0.10, 0.45, 1.0)
 """Colours of the chunk that is executed, and of further samples of the policy."""

@@ -26,7 +26,7 @@ from isaaclab_visualizers.rerun.rerun_visualizer import RerunVisualizer
 from isaaclab_visualizers.viser import ViserVisualizerCfg
 from isaaclab_visualizers.viser.viser_visualizer import ViserVisualizer
 
-from flow_rl.utils.film import FilmWriter
+from flow_rl.evaluation.film import FilmWriter
 
 
 class FilmRecorder(NewtonGLVisualizer):

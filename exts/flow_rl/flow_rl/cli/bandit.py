@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
     from tqdm import tqdm
 
-    from flow_rl.utils import bandit
+    from flow_rl.testing import bandit
 
     torch.set_num_threads(1)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def plot(panels: dict, numbers: dict, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from flow_rl.utils import bandit
+    from flow_rl.testing import bandit
 
     figure, rows = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.8), sharey=True)
     axis = torch.linspace(-1.0, 1.0, 81)

@@ -20,8 +20,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
-    from flow_rl.utils.evaluation import filmed_episodes
-    from flow_rl.utils.film import FilmWriter, Reel, side_by_side, tile
+    from flow_rl.evaluation.episodes import filmed_episodes
+    from flow_rl.evaluation.film import FilmWriter, Reel, side_by_side, tile
 
     names = args.names or [Path(source).stem for source in args.checkpoints]
 
@@ -61,7 +61,7 @@ def side(args: argparse.Namespace, source: str) -> argparse.Namespace:
 
 def report(names: list[str], solved: list[list[bool]]) -> str:
     """Return both success rates, and how many starts only one of the two solves; ``solved`` has a row for each."""
-    from flow_rl.utils.statistics import wilson_interval
+    from flow_rl.evaluation.statistics import wilson_interval
 
     lines, total = [], len(solved[0])
     for name, row in zip(names, solved, strict=True):

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from flow_rl.cli import options
 from flow_rl.configs import learners
-from flow_rl.utils.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
+from flow_rl.evaluation.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
 
 FLOW_RL = ["-m", "flow_rl.cli.main"]
 """The command ``flow-rl`` behind a Python that need not have it on its path."""

@@ -31,7 +31,7 @@ CONDITIONS = {
     "sensor_noise": (numbers, "standard deviations of noise on observations, as shares of their spread"),
     "dropped_frames": (numbers, "probabilities that a picture does not arrive"),
 }
-"""What a robot's policy has to put up with; see :class:`flow_rl.utils.packaged.Conditions`."""
+"""What a robot's policy has to put up with; see :class:`flow_rl.evaluation.packaged.Conditions`."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
-    from flow_rl.utils.evaluation import evaluate, record_film
+    from flow_rl.evaluation.episodes import evaluate, record_film
 
     env_overrides = options.split_overrides(args, overrides)
     with options.one_line_errors():
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def list_conditions(args: argparse.Namespace) -> list:
     """Return what to measure: first nothing in the way, then each condition by itself."""
-    from flow_rl.utils.packaged import Conditions
+    from flow_rl.evaluation.packaged import Conditions
 
     rows = [{}] + [{name: value} for name in CONDITIONS for value in getattr(args, name)]
     if not args.package:

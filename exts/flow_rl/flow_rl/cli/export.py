@@ -91,7 +91,7 @@ def record(env, args, checkpoint: dict) -> dict:
     """Return the observations, shapes (N, ...), of a few decisions of the policy."""
     import torch
 
-    from flow_rl.utils.policies import checkpoint_policy
+    from flow_rl.evaluation.policies import checkpoint_policy
 
     settings = checkpoint["flow_rl"]["policy"]
     options = {"action_dim": settings["action_dim"], "task": args.task, "sampling": "random", "runner_cfg": None}

@@ -27,8 +27,8 @@ from flow_rl.utils.check import InputError, require, require_package
 from flow_rl.utils.plugins import load_tasks
 
 if TYPE_CHECKING:
-    from flow_rl.utils.evaluation import Policy
-    from flow_rl.utils.packaged import Conditions
+    from flow_rl.evaluation.episodes import Policy
+    from flow_rl.evaluation.packaged import Conditions
 
 
 @contextlib.contextmanager
@@ -151,8 +151,8 @@ def env_config(
 
 def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
     """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's."""
+    from flow_rl.evaluation.policies import check_sampling
     from flow_rl.utils.checkpoint import load_checkpoint
-    from flow_rl.utils.policies import check_sampling
 
     if args.package:
         return PolicyPackage(args.package), 1  # its runner hands out actions one by one
@@ -172,8 +172,8 @@ def make_policy(
     conditions: Conditions | None = None,
 ) -> Policy:
     """Return the policy for an environment; a checkpoint or package must fit it, and only packages have conditions."""
-    from flow_rl.utils.packaged import PackagePolicy
-    from flow_rl.utils.policies import ExpertPolicy, checkpoint_policy, uniform_policy
+    from flow_rl.evaluation.packaged import PackagePolicy
+    from flow_rl.evaluation.policies import ExpertPolicy, checkpoint_policy, uniform_policy
 
     action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
     with one_line_errors():

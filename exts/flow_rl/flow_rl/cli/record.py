@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.output.mkdir(parents=True, exist_ok=True)
 
     os.environ.pop("DISPLAY", None)  # or the film would open a window
-    from flow_rl.utils.evaluation import play
+    from flow_rl.evaluation.episodes import play
     from flow_rl_tasks.core.recorders import RECORDERS
 
     with tempfile.TemporaryDirectory(dir=args.output) as folder:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         require(not taken, "--port", args.port, "a port that nobody uses", "pass another, such as --port 8081.")
         env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)
 
-    from flow_rl.utils.evaluation import play
+    from flow_rl.evaluation.episodes import play
     from flow_rl_tasks.core.recorders import BrowserVisualizerCfg
 
     env_cfg.sim.visualizer_cfgs = [BrowserVisualizerCfg(port=args.port)]

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Small helpers: checkpoints, statistics, films, reports."""
+"""Small helpers: checks, checkpoints, plugins, random states."""

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tensordict import TensorDict
 
+from flow_rl.evaluation.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
 from flow_rl.testing import PointMass
 from flow_rl.testing import small_config as make_cfg
-from flow_rl.utils.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
 from tests.toy_env import ToyEnv, ToyExpert
 
 

@@ -14,8 +14,7 @@ from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from flow_rl.models import FlowPolicy, FlowPolicySettings, check_compatible
-
-from .check import require
+from flow_rl.utils.check import require
 
 Sampling = Literal["random", "zero", "stochastic"]
 """How a trained policy draws chunks: the flow from random or from zero noise, or the learner's chain."""

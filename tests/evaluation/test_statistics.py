@@ -5,7 +5,7 @@
 
 import pytest
 
-from flow_rl.utils.statistics import wilson_interval
+from flow_rl.evaluation.statistics import wilson_interval
 
 
 def test_agrees_with_newcombe_1998():

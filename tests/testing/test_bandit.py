@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from flow_rl.utils import bandit
+from flow_rl.testing import bandit
 
 
 def test_reward_has_two_equal_peaks():

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from flow_rl.utils.progress import progress_bar
+
 from .film import FilmWriter, tile
-from .progress import progress_bar
 from .statistics import wilson_interval
 
 
@@ -129,8 +130,8 @@ def filmed_episodes(
         horizon: Chunk length of the policy, H.
 
     Yields:
-        Pictures, shape (E, height, width, 3), and the mark of each environment, see :func:`flow_rl.utils.film.tile`;
-        both are changed in place by the next step.
+        Pictures, shape (E, height, width, 3), and the mark of each environment, see
+        :func:`flow_rl.evaluation.film.tile`; both are changed in place by the next step.
     """
     getattr(env, "final_obs_groups", set()).add(group)  # their last pictures too
     marks = ["running"] * env.num_envs

@@ -7,7 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from flow_rl.utils.film import FilmWriter, Reel, side_by_side, tile
+from flow_rl.evaluation.film import FilmWriter, Reel, side_by_side, tile
 
 
 def test_tile_places_every_environment_and_colours_its_outcome():

@@ -9,7 +9,7 @@ import os
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from flow_rl.utils.report import plot_learning_curve, read_scalar, write_report
+from flow_rl.evaluation.report import plot_learning_curve, read_scalar, write_report
 
 
 def _evaluation(success: float) -> dict:

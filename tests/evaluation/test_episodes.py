@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.utils.evaluation import evaluate, play, record_film
+from flow_rl.evaluation.episodes import evaluate, play, record_film
 from tests.toy_env import ToyEnv, ToyExpert
 
 

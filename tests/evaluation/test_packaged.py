@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.utils.packaged import Conditions, PackagePolicy
+from flow_rl.evaluation.packaged import Conditions, PackagePolicy
 from tests.deploy.conftest import IMAGES, A, H, package, vision_package  # noqa: F401
 
 

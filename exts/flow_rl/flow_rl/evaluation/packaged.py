@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from flow_rl.deploy import PolicyPackage, PolicyRunner
-
-from .check import require
+from flow_rl.utils.check import require
 
 
 @dataclass(frozen=True)
