@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from flow_rl.configs.pretrain import PretrainCfg
+from flow_rl.demos.chunks import ChunkDataset
+from flow_rl.demos.reader import Demos
 from flow_rl.models import FlowPolicy
 from flow_rl.pretrain import trainer
-from flow_rl.storage.demos import ChunkDataset, Demos
 from flow_rl.utils.checkpoint import load_checkpoint
 
 HORIZON = 2

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from flow_rl.cli import launch, options, pretrain
+from flow_rl.demos.writer import DemoWriter
 from flow_rl.models import FlowPolicy, FlowPolicySettings
-from flow_rl.storage.demos import DemoWriter
 from flow_rl.utils.checkpoint import describe, save_checkpoint
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -214,8 +214,8 @@ def test_evaluate_refuses_what_is_no_checkpoint(script, demos, pickled, tmp_path
 
 def test_evaluate_knows_when_there_is_no_noise_to_sample(script, demos):
     from flow_rl.configs.pretrain import PretrainCfg
+    from flow_rl.demos.reader import load_demos
     from flow_rl.pretrain.trainer import pretrain
-    from flow_rl.storage.demos import load_demos
 
     cfg = PretrainCfg(device="cpu", num_steps=1)
     cfg.actor.hidden_dims = [8]

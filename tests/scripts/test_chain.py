@@ -18,7 +18,8 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from flow_rl.storage.demos import DemoWriter, load_demos
+from flow_rl.demos.reader import load_demos
+from flow_rl.demos.writer import DemoWriter
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 

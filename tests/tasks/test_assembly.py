@@ -27,7 +27,8 @@ from flow_rl_assets.furniture import Furniture
 from flow_rl_tasks.furniture.lamp.lamp import LAMP
 from flow_rl_tasks.furniture.one_leg.one_leg import ONE_LEG
 from flow_rl_tasks.furniture.round_table.round_table import ROUND_TABLE
-from flow_rl_tasks.mdp.assembly import LIFTED, SLACK, Assembly
+from flow_rl_tasks.mdp.assembly import Assembly
+from flow_rl_tasks.mdp.assembly_kernel import LIFTED, SLACK
 from flow_rl_tasks.mdp.rewards import newly_made
 
 GRAVITY = 9.81

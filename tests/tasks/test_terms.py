@@ -69,6 +69,62 @@ def test_steps_copy_no_constants_to_the_device(env):
     assert not uploads.found
 
 
+# -- where the tool is ------------------------------------------------------------------------------------------------
+
+
+def count(monkeypatch, owner, name: str) -> list:
+    """A list that gets an entry with each call of a function."""
+    calls, function = [], getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *args: calls.append(1) or function(*args))
+    return calls
+
+
+def test_the_tools_pose_is_computed_once_per_tick(env, monkeypatch):
+    """For each arm in the base's axes, for actions and experts, and in the world's, for all else."""
+    from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKinematicsAction
+
+    from flow_rl.cli.launch import entry_point
+    from flow_rl_tasks.mdp import observations
+
+    expert = entry_point(env.spec.id, "expert")(env)
+    env.reset(seed=0)
+    expert.reset()
+    frames = count(monkeypatch, DifferentialInverseKinematicsAction, "_compute_frame_pose")
+    points = count(monkeypatch, observations, "quat_apply")
+    arms = sum(name.startswith("robot") for name in env.scene.articulations)
+    for _ in range(3):
+        env.step(expert.act())
+        assert not env.reset_buf.any()
+        assert (len(frames), len(points)) == (arms, arms)
+        frames.clear(), points.clear()
+
+
+def test_the_tools_pose_follows_what_is_written(env):
+    """A joint and the base, between steps; as Isaac Lab computes it from the same state."""
+    from isaaclab.envs.mdp.actions.task_space_actions import DifferentialInverseKinematicsAction
+
+    from flow_rl.cli.launch import entry_point
+
+    arm = getattr(entry_point(env.spec.id, "expert")(env), "arm", None)
+    if arm is None:
+        arm = env.action_manager.get_term("chunk").terms[0]
+    robot, poses = arm._asset, []
+    joints, root = robot.data.joint_pos.torch.clone(), robot.data.root_pose_w.torch.clone()
+    root[:, 2] += 0.01
+    for write in (
+        lambda: None,
+        lambda: robot.write_joint_position_to_sim_index(position=joints + 0.1),
+        lambda: robot.write_root_pose_to_sim_index(root_pose=root),
+    ):
+        write()
+        poses.append(torch.cat((*arm._compute_frame_pose(), robot.data.root_pos_w.torch), dim=1).clone())
+        torch.testing.assert_close(
+            arm._compute_frame_pose(), DifferentialInverseKinematicsAction._compute_frame_pose(arm)
+        )
+    assert (poses[0] - poses[1]).abs().max() > 0.01 and (poses[1] - poses[2]).abs().max() > 0.005
+    env.reset(seed=0)
+
+
 # -- observations, from raw poses by the words of the contract --------------------------------------------------------
 
 

@@ -7,94 +7,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
 from isaaclab.envs import ManagerBasedEnv
-from isaaclab.utils.math import (
-    combine_frame_transforms,
-    matrix_from_quat,
-    quat_apply,
-    quat_from_angle_axis,
-    quat_from_matrix,
-    quat_mul,
-    subtract_frame_transforms,
-)
+from isaaclab.utils.math import combine_frame_transforms, quat_apply, quat_mul, subtract_frame_transforms
 
-from flow_rl_tasks.core.experts import PoseExpert
 from flow_rl_tasks.mdp import step_towards
 
-(
-    HOVER,
-    DESCEND,
-    CLOSE,
-    LIFT,
-    CARRY,
+from .geometry import angle, approach, shortest_arc, yaw_near
+from .percept import AssemblyWatcher, View
+from .phases import (
     ALIGN,
+    CARRY,
+    CLOSE,
+    DESCEND,
+    GRIP,
+    HOVER,
+    LIFT,
+    LOOSEN,
     LOWER,
+    REACH,
     RELEASE,
     RETREAT,
-    REACH,
-    SINK,
-    GRIP,
-    TURN,
-    LOOSEN,
     RISE,
-) = range(15)
-"""Take the part, bring it to its place, let go; then, for a screw, grip it from above and turn, again and again."""
-
-SPEED = {
-    # greatest shift [m] and turn [rad] per control tick
-    HOVER: (0.05, 0.2),
-    DESCEND: (0.01, 0.1),
-    CLOSE: (0.01, 0.1),
-    LIFT: (0.02, 0.1),
-    CARRY: (0.02, 0.08),
-    ALIGN: (0.01, 0.1),
-    LOWER: (0.004, 0.1),
-    RELEASE: (0.01, 0.1),
-    RETREAT: (0.02, 0.2),
-    REACH: (0.02, 0.15),
-    SINK: (0.01, 0.1),
-    GRIP: (0.01, 0.1),
-    TURN: (0.02, 0.25),
-    LOOSEN: (0.01, 0.1),
-    RISE: (0.02, 0.15),
-}
+    SINK,
+    SPEED,
+    TURN,
+)
 
 
-@dataclass
-class View:
-    """What the expert sees of one joint, one row per environment; positions [m] in the environment's frame."""
-
-    joint: torch.Tensor
-    part: torch.Tensor
-    tool_pos: torch.Tensor
-    tool_quat: torch.Tensor
-    part_pos: torch.Tensor
-    part_quat: torch.Tensor
-    axis: torch.Tensor
-    """Of the part, its z axis."""
-    yaw: torch.Tensor
-    """Of the part, for one that stands."""
-    grasp_pos: torch.Tensor
-    """Where the part would be taken now."""
-    place_pos: torch.Tensor
-    place_axis: torch.Tensor
-    off_axis: torch.Tensor
-    """From the axis of the place to the part's frame."""
-    tilt: torch.Tensor
-    """Sine of the angle between the axes."""
-    aim_axis: torch.Tensor
-    """Where the part's axis shall point now."""
-    astray: torch.Tensor
-    """Sine of the angle between the part's axis and that one."""
-    engaged: torch.Tensor
-    depth: torch.Tensor
-
-
-class AssemblyExpert(PoseExpert):
+class AssemblyExpert(AssemblyWatcher):
     """Makes the joints of ``env.assembly`` one after the other, watching the parts at every tick.
 
     A lying part is taken with an inclined gripper, raised, and stood up by a quarter turn; a standing one is taken from
@@ -107,12 +50,6 @@ class AssemblyExpert(PoseExpert):
     strategies = ("quarter", "half")
 
     ACTION_NOISE = 0.1
-
-    INCLINATION = math.radians(65)
-    """Of the gripper that takes a lying part."""
-
-    GRASP_RISE = 0.004
-    """How far above the axis a lying part is taken, so that the fingers clear the table [m]."""
 
     HOVER_DISTANCE = 0.06
     """Of the tool from the grasp before the approach [m]."""
@@ -144,9 +81,6 @@ class AssemblyExpert(PoseExpert):
 
     BLOCKED_TICKS = 8
     """Control ticks of lowering without getting deeper after which a part that is not in is lifted again."""
-
-    TIGHTEN = 0.4
-    """How far a screw is turned beyond what its joint asks for [rad], so that who turns a little less makes it too."""
 
     LIFT_HEIGHT = 0.1
     """How far a part is raised before it is carried [m]."""
@@ -183,54 +117,17 @@ class AssemblyExpert(PoseExpert):
 
     def __init__(self, env: ManagerBasedEnv, quality: float = 1.0, seed: int = 0):
         super().__init__(env, quality, seed)
-        self.assembly = self.env.assembly
-        furniture = self.assembly.furniture
-        names = list(furniture.parts)
-        self._objects = [self.env.scene[name] for name in names]
-        parts, joints = list(furniture.parts.values()), furniture.joints
-
-        def column(values, dtype=torch.float32) -> torch.Tensor:
-            return torch.tensor(list(values), dtype=dtype, device=self.device)
-
-        self._grasp = column(part.grasp for part in parts)
-        self._lying_grasp = column(part.grasp if part.lying_grasp is None else part.lying_grasp for part in parts)
-        self._part = column((names.index(joint.part) for joint in joints), torch.long)
-        self._onto = column((names.index(joint.onto) for joint in joints), torch.long)
-        self._part_frame = column(joint.part_frame.transform() for joint in joints)  # (J, 7)
-        most = max(len(joint.onto_frames) for joint in joints)
-        self._onto_frames = torch.zeros(len(joints), most, 7, device=self.device)
-        self._has_frame = torch.zeros(len(joints), most, dtype=torch.bool, device=self.device)
-        for j, joint in enumerate(joints):
-            for f, frame in enumerate(joint.onto_frames):
-                self._onto_frames[j, f] = column(frame.transform())
-                self._has_frame[j, f] = True
-        self._depth = column(joint.depth for joint in joints)
-        self._turn = column(joint.thread.turn if joint.thread else 0.0 for joint in joints)
-        self._approach = column(joint.approach for joint in joints)
-        self._is_screw = column((joint.thread is not None for joint in joints), torch.bool)
-        self._seat_depth = column(
-            joint.thread.engage_depth + 0.002 if joint.thread else joint.depth for joint in joints
-        )
-
         self._speed = torch.tensor([SPEED[phase] for phase in range(len(SPEED))], device=self.device)
         count = self.num_envs
-        self._place = torch.zeros(count, dtype=torch.long, device=self.device)
-        self._grasp_pos = torch.zeros(count, 3, device=self.device)
-        self._grasp_quat = torch.zeros(count, 4, device=self.device)
         self._leave_pos = torch.zeros(count, 3, device=self.device)
         self._leave_quat = torch.zeros(count, 4, device=self.device)
-        self._rows = torch.arange(count, device=self.device)
         self._steady = torch.zeros(count, dtype=torch.long, device=self.device)
         self._deepest = torch.zeros(count, device=self.device)
         self._stalled = torch.zeros(count, dtype=torch.long, device=self.device)
-        self._done = torch.zeros(count, len(joints), dtype=torch.bool, device=self.device)
         self._end_yaw = torch.zeros(count, device=self.device)
         self._start_yaw = torch.zeros(count, device=self.device)
         self._aim = torch.zeros(count, 2, device=self.device)
-        self._lean = torch.zeros(count, 3, device=self.device)
         self._hasty = torch.zeros(count, dtype=torch.bool, device=self.device)
-        self._slide = torch.zeros(count, device=self.device)
-        self._up = torch.tensor((0.0, 0.0, 1.0), device=self.device).expand(count, 3)
         self.reset()
 
     def reset(self, env_ids: Sequence[int] | torch.Tensor | slice | None = None) -> None:
@@ -256,68 +153,6 @@ class AssemblyExpert(PoseExpert):
         is_open = (phase < CLOSE) | ((phase >= RELEASE) & (phase <= SINK)) | (phase >= LOOSEN)
         careless = self.rand(self.num_envs) < self.SLIP_PROBABILITY * self.imperfection
         return pos, quat, is_open | (careless & (phase >= LIFT) & (phase < LOWER))
-
-    def _look(self) -> View:
-        """See the joint to make next, its part and its place; choose grasp and place while they are still open."""
-        rows = self._rows
-        tight = ~self._is_screw | (self.assembly.turn > self._turn + self.TIGHTEN)
-        self._done = self.assembly.made.bool() & (self._done | tight)
-        joint = torch.where(self._done, 0, 1).argmax(dim=1)  # the first that is not done
-        part, onto = self._part[joint], self._onto[joint]
-        tool_pos, tool_quat = self.tool_pose()
-        pos = torch.stack([item.data.root_pos_w.torch - self.env.scene.env_origins for item in self._objects], dim=1)
-        quat = torch.stack([item.data.root_quat_w.torch for item in self._objects], dim=1)
-        part_pos, part_quat = pos[rows, part], quat[rows, part]
-        axes = matrix_from_quat(part_quat)
-        axis = axes[:, :, 2]
-
-        # where to take the part: from above, or inclined when it lies
-        lies = axis[:, 2] < 0.7
-        along = torch.where(lies, self._lying_grasp[part] + self._slide, self._grasp[part])
-        grasp_pos = part_pos + along.unsqueeze(1) * axis
-        grasp_pos[:, 2] += torch.where(lies, self.GRASP_RISE, 0.0)
-        yaw = torch.atan2(axes[:, 1, 0], axes[:, 0, 0])
-        from_above = self.pointing_down(yaw_near(yaw, math.pi / 4))
-        grasp_quat = torch.where(lies.unsqueeze(1), self._inclined(axis), from_above)
-        open_choice = (self.phase == HOVER).unsqueeze(1)
-        self._grasp_pos = torch.where(open_choice, grasp_pos, self._grasp_pos)
-        self._grasp_quat = torch.where(open_choice, grasp_quat, self._grasp_quat)
-
-        # where to bring it: the nearest of the places that will do
-        frames = self._onto_frames[joint]  # (E, F, 7)
-        place_pos, place_quat = combine_frame_transforms(
-            pos[rows, onto].unsqueeze(1).expand(-1, frames.shape[1], -1).reshape(-1, 3),
-            quat[rows, onto].unsqueeze(1).expand(-1, frames.shape[1], -1).reshape(-1, 4),
-            frames[..., :3].reshape(-1, 3),
-            frames[..., 3:].reshape(-1, 4),
-        )
-        place_pos, place_quat = place_pos.view(*frames.shape[:2], 3), place_quat.view(*frames.shape[:2], 4)
-        distance = (place_pos - part_pos.unsqueeze(1)).norm(dim=2).masked_fill(~self._has_frame[joint], math.inf)
-        self._place = torch.where(self.phase <= CLOSE, distance.argmin(dim=1), self._place)
-        place_pos = place_pos[rows, self._place]
-        place_axis = matrix_from_quat(place_quat[rows, self._place])[:, :, 2]
-        aim_axis = torch.nn.functional.normalize(place_axis + self._lean, dim=1)
-        off_axis = part_pos + quat_apply(part_quat, self._part_frame[joint, :3]) - place_pos
-        off_axis = off_axis - (off_axis * place_axis).sum(dim=1, keepdim=True) * place_axis
-        return View(
-            joint=joint,
-            part=part,
-            tool_pos=tool_pos,
-            tool_quat=tool_quat,
-            part_pos=part_pos,
-            part_quat=part_quat,
-            axis=axis,
-            yaw=yaw,
-            grasp_pos=grasp_pos,
-            place_pos=place_pos,
-            place_axis=place_axis,
-            off_axis=off_axis,
-            tilt=torch.linalg.cross(axis, place_axis).norm(dim=1),
-            aim_axis=aim_axis,
-            astray=torch.linalg.cross(axis, aim_axis).norm(dim=1),
-            engaged=self.assembly.engaged[rows, joint].bool(),
-            depth=self.assembly.depth[rows, joint],
-        )
 
     def _goal(self, view: View) -> tuple[torch.Tensor, torch.Tensor]:
         """Pose to which the phase leads the tool, shapes (E, 3) and (E, 4)."""
@@ -353,7 +188,7 @@ class AssemblyExpert(PoseExpert):
         height = torch.where(phase == LOWER, torch.maximum(height, -depth - 0.015), height)
         tip = view.place_pos + height.unsqueeze(1) * view.place_axis
         tip[:, :2] += self._aim
-        quat = quat_mul(_shortest_arc(view.axis, view.aim_axis), view.part_quat)
+        quat = quat_mul(shortest_arc(view.axis, view.aim_axis), view.part_quat)
         pos = tip - quat_apply(quat, self._part_frame[view.joint, :3])
         # far from the place, or still inclined, the part stays high
         high = (phase == CARRY) & ((view.off_axis.norm(dim=1) > 0.04) | (view.astray > 0.2))
@@ -369,7 +204,7 @@ class AssemblyExpert(PoseExpert):
 
         # taking the part
         self.enter((self.phase == HOVER) & engaged, REACH)
-        ready = ((tool_pos - self._hover_pos()).norm(dim=1) < 0.015) & (_angle(tool_quat, self._grasp_quat) < 0.1)
+        ready = ((tool_pos - self._hover_pos()).norm(dim=1) < 0.015) & (angle(tool_quat, self._grasp_quat) < 0.1)
         self.enter((self.phase == HOVER) & ready, DESCEND)
         arrived = (self.phase == DESCEND) & ((tool_pos - self._grasp_pos).norm(dim=1) < 0.006)
         waited = (self._steady > self.STEADY_TICKS) | (self.ticks > 20)
@@ -406,7 +241,7 @@ class AssemblyExpert(PoseExpert):
         self._leave(let_go, tool_pos, tool_quat)
         self.enter(let_go, RELEASE)
         released = (self.phase == RELEASE) & (self.ticks > self.OPEN_TICKS)
-        self._leave(released, tool_pos - self.RETREAT_DISTANCE * _approach(self._leave_quat), self._leave_quat)
+        self._leave(released, tool_pos - self.RETREAT_DISTANCE * approach(self._leave_quat), self._leave_quat)
         self.enter(released, RETREAT)
         away = (self.phase == RETREAT) & (((tool_pos - self._leave_pos).norm(dim=1) < 0.02) | (self.ticks > 8))
         again = away & ~(screw & engaged)
@@ -424,11 +259,11 @@ class AssemblyExpert(PoseExpert):
         self._start_yaw = torch.where(late, self._start_yaw - math.pi / 2, self._start_yaw)
         self.ticks = torch.where(late, 2, self.ticks)
         over = (tool_pos[:, :2] - view.grasp_pos[:, :2]).norm(dim=1) < 0.004
-        straight = _angle(tool_quat, self.pointing_down(self._start_yaw)) < 0.04
+        straight = angle(tool_quat, self.pointing_down(self._start_yaw)) < 0.04
         self.enter((self.phase == REACH) & over & straight, SINK)
         self.enter((self.phase == SINK) & ((self._steady > self.STEADY_TICKS) | (self.ticks > 22)), GRIP)
         self.enter((self.phase == GRIP) & (self.ticks > self.CLOSE_TICKS), TURN)
-        turned = (_angle(tool_quat, self.pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
+        turned = (angle(tool_quat, self.pointing_down(self._end_yaw)) < 0.05) | (self.ticks > 25)
         loosens = (self.phase == TURN) & (turned | ~engaged)  # the next joint is not engaged: this one is done
         self._leave(loosens, tool_pos, tool_quat)
         self.enter(loosens, LOOSEN)
@@ -450,22 +285,7 @@ class AssemblyExpert(PoseExpert):
 
     def _hover_pos(self) -> torch.Tensor:
         """Where the tool waits before it descends to the grasp, shape (E, 3)."""
-        return self._grasp_pos - self.HOVER_DISTANCE * _approach(self._grasp_quat)
-
-    def _free_height(self, view: View) -> torch.Tensor:
-        """Height of the part's frame above the place at which it moves freely sideways, shape (E,)."""
-        return self._approach[view.joint] - self._depth[view.joint]
-
-    def _inclined(self, axis: torch.Tensor) -> torch.Tensor:
-        """Orientation of the gripper that takes a part lying along ``axis`` (E, 3), shape (E, 4)."""
-        flat = axis.clone()
-        flat[:, 2] = 0.0
-        flat = flat / flat.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        approach = -math.sin(self.INCLINATION) * flat - math.cos(self.INCLINATION) * self._up
-        closing = torch.linalg.cross(flat, self._up)
-        ahead = torch.linalg.cross(closing, approach)
-        closing = torch.where(ahead[:, :1] < 0.0, -closing, closing)
-        return quat_from_matrix(torch.stack((torch.linalg.cross(closing, approach), closing, approach), dim=2))
+        return self._grasp_pos - self.HOVER_DISTANCE * approach(self._grasp_quat)
 
     def _aim_at(self, mask: torch.Tensor) -> None:
         """Draw the error with which the masked environments (E,) bring a part above its place, and who overlooks it."""
@@ -475,25 +295,3 @@ class AssemblyExpert(PoseExpert):
         lean = torch.where(hasty, 0.0, self.LEAN_ERROR) * self.imperfection * self.randn(self.num_envs, 3)
         self._hasty = torch.where(mask, hasty, self._hasty.unsqueeze(1)).squeeze(1)
         self._aim, self._lean = torch.where(mask, aim, self._aim), torch.where(mask, lean, self._lean)
-
-
-def yaw_near(yaw: torch.Tensor, largest: torch.Tensor | float) -> torch.Tensor:
-    """The largest yaw up to ``largest`` [rad] from which a square looks the same as from ``yaw``, shape (E,)."""
-    return largest - torch.remainder(largest - yaw, math.pi / 2)
-
-
-def _approach(quat: torch.Tensor) -> torch.Tensor:
-    """Direction in which a tool points, shape (E, 3)."""
-    return matrix_from_quat(quat)[:, :, 2]
-
-
-def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Angle between orientations (E, 4), in [0, pi], shape (E,)."""
-    return 2.0 * (a * b).sum(dim=1).abs().clamp(max=1.0).acos()
-
-
-def _shortest_arc(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Rotation that brings one direction (E, 3) onto another the shortest way, shape (E, 4)."""
-    normal = torch.linalg.cross(a, b)
-    sine, cosine = normal.norm(dim=1), (a * b).sum(dim=1)
-    return quat_from_angle_axis(torch.atan2(sine, cosine), normal / sine.unsqueeze(1).clamp(min=1e-9))

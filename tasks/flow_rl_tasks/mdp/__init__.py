@@ -4,7 +4,7 @@
 """Terms shared by the tasks of flow_rl."""
 
 from .actions import ChunkAction, ticks_per_action
-from .actions_cfg import ChunkActionCfg, Rot6dPoseActionCfg
+from .actions_cfg import ChunkActionCfg, PoseActionCfg, Rot6dPoseActionCfg
 from .assembly import Assembly
 from .events import reset_objects_uniform
 from .joint_states import JointStates
@@ -31,7 +31,7 @@ from .observations import (
 )
 from .pictures import LongerLens, mean_image, scatter_clutter, shift_camera
 from .plans import planned_path
-from .pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
+from .pose_action import PoseAction, Rot6dPoseAction, quat_from_rot6d, step_towards
 from .rewards import newly_made, term_reward
 from .terminations import all_of, assembled, dropped, lifted, non_finite, placed
 
@@ -42,6 +42,8 @@ __all__ = [
     "JointStates",
     "Latch",
     "LongerLens",
+    "PoseAction",
+    "PoseActionCfg",
     "Rot6dPoseAction",
     "Rot6dPoseActionCfg",
     "all_of",

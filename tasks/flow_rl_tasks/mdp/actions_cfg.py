@@ -30,6 +30,13 @@ class ChunkActionCfg(ActionTermCfg):
 
 
 @configclass
+class PoseActionCfg(DifferentialInverseKinematicsActionCfg):
+    """Lead the tool to a pose by differential inverse kinematics, as Isaac Lab's term does."""
+
+    class_type = "{DIR}.pose_action:PoseAction"
+
+
+@configclass
 class Rot6dPoseActionCfg(DifferentialInverseKinematicsActionCfg):
     """Lead the tool to a pose whose rotation is given by two columns of a matrix; 9 numbers."""
 

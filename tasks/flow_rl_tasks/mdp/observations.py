@@ -17,6 +17,7 @@ from isaaclab.managers import SceneEntityCfg
 from isaaclab.utils.math import matrix_from_quat, quat_apply, quat_conjugate, quat_mul
 
 from .constants import constant
+from .pose_cache import once_per_state
 
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
@@ -216,7 +217,11 @@ def lies_at(
 
 def body_point_w(env: ManagerBasedEnv, robot_cfg: SceneEntityCfg, offset: tuple[float, float, float]) -> torch.Tensor:
     """Position [m] in the world of a point fixed to a body of the robot, shape (E, 3)."""
-    data = env.scene[robot_cfg.name].data
-    pos = data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    quat = data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
-    return pos + quat_apply(quat, constant(offset, pos.device).expand_as(pos))
+    robot = env.scene[robot_cfg.name]
+
+    def compute() -> torch.Tensor:
+        pos = robot.data.body_pos_w.torch[:, robot_cfg.body_ids].squeeze(1)
+        quat = robot.data.body_quat_w.torch[:, robot_cfg.body_ids].squeeze(1)
+        return pos + quat_apply(quat, constant(offset, pos.device).expand_as(pos))
+
+    return once_per_state(robot, ("point", str(robot_cfg.body_ids), *offset), compute)

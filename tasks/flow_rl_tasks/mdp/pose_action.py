@@ -20,13 +20,25 @@ from isaaclab.utils.math import (
     quat_unique,
 )
 
+from .pose_cache import once_per_state
+
 if TYPE_CHECKING:
     from isaaclab.envs import ManagerBasedEnv
 
     from .actions_cfg import Rot6dPoseActionCfg
 
 
-class Rot6dPoseAction(DifferentialInverseKinematicsAction):
+class PoseAction(DifferentialInverseKinematicsAction):
+    """The stock term, which asks for the tool's pose twice per action; experts and viewers ask it too."""
+
+    def _compute_frame_pose(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pose of the tool in the frame of the robot's base, shapes (E, 3) and (E, 4), computed once per state."""
+        offset = self.cfg.body_offset
+        frame = None if offset is None else (*offset.pos, *offset.rot)
+        return once_per_state(self._asset, ("frame", self._body_idx, frame), super()._compute_frame_pose)
+
+
+class Rot6dPoseAction(PoseAction):
     """Moves the tool towards a pose: position (3) and the first two columns of a rotation matrix (6).
 
     Both are ``offset + scale * action`` in the axes of the robot's base, from the tool's pose or, if absolute, from the

@@ -8,7 +8,7 @@ from dataclasses import MISSING
 from typing import Any
 
 import isaaclab.envs.mdp as base_mdp
-from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
+from isaaclab.envs.mdp import BinaryJointPositionActionCfg
 from isaaclab.managers import EventTermCfg, ObservationGroupCfg, ObservationTermCfg, RewardTermCfg, SceneEntityCfg
 from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sim import SimulationCfg
@@ -30,11 +30,11 @@ from flow_rl_tasks.core.table_cfg import (
 )
 from flow_rl_tasks.physics.physics_cfg import ManipulationPhysicsCfg, newton_cfg
 
-ARM_RELATIVE = DifferentialInverseKinematicsActionCfg(
+ARM_RELATIVE = mdp.PoseActionCfg(
     asset_name="robot",
     joint_names=[ARM_JOINTS],
     body_name=HAND_BODY,
-    body_offset=DifferentialInverseKinematicsActionCfg.OffsetCfg(pos=TCP_OFFSET),
+    body_offset=mdp.PoseActionCfg.OffsetCfg(pos=TCP_OFFSET),
     controller=pose_controller(use_relative_mode=True),
     scale=(0.05, 0.05, 0.05, 0.3, 0.3, 0.3),
 )
@@ -54,9 +54,9 @@ ARM_ABSOLUTE = replace(
 class ArmActionCfg(PresetCfg):
     """How the arm is commanded: ``presets=relative_pose`` or ``presets=absolute_pose``."""
 
-    relative_pose: DifferentialInverseKinematicsActionCfg = ARM_RELATIVE
-    absolute_pose: DifferentialInverseKinematicsActionCfg = ARM_ABSOLUTE
-    default: DifferentialInverseKinematicsActionCfg = relative_pose
+    relative_pose: mdp.PoseActionCfg = ARM_RELATIVE
+    absolute_pose: mdp.PoseActionCfg = ARM_ABSOLUTE
+    default: mdp.PoseActionCfg = relative_pose
 
 
 @configclass

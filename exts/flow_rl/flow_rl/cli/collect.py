@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         # no more environments than episodes are wanted: all of them are written, the quick and the slow ones
         env_cfg = launch.env_config(args, overrides, horizon=1, num_envs=min(args.num_envs, args.num_demos))
 
-    from flow_rl.storage.collection import collect
-    from flow_rl.storage.demos import DemoWriter
+    from flow_rl.demos.collect import collect
+    from flow_rl.demos.writer import DemoWriter
 
     origin = {
         "env_name": args.task,

@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
+    from flow_rl.demos.reader import load_demos
     from flow_rl.deploy.export import check_trained
-    from flow_rl.storage.demos import load_demos
     from flow_rl.utils.check import require
     from flow_rl.utils.checkpoint import load_checkpoint
 

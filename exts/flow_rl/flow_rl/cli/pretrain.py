@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
+    from flow_rl.demos.reader import load_demos
     from flow_rl.pretrain.trainer import build_policy, check_settings, pretrain
-    from flow_rl.storage.demos import load_demos
 
     with options.one_line_errors():
         cfg = launch.agent_config(args.task, "pretrain", "flow_rl.configs.pretrain:PretrainCfg", overrides)

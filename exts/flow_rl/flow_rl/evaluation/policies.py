@@ -36,7 +36,7 @@ class ExpertPolicy:
     """A task's scripted expert, which looks at the environment itself."""
 
     def __init__(self, expert: Any):
-        """Wrap an expert; see :class:`flow_rl.storage.collection.Expert`."""
+        """Wrap an expert; see :class:`flow_rl.demos.collect.Expert`."""
         self.expert = expert
 
     def act(self, obs: Any) -> torch.Tensor:

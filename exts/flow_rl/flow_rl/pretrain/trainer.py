@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, get_args
 
 import torch
 
+from flow_rl.demos.chunks import OBS_GROUP, ChunkDataset
+from flow_rl.demos.reader import Demos
 from flow_rl.flows import cosine
 from flow_rl.flows.times import TimeLaw, sample_times
 from flow_rl.models import FlowPolicy
 from flow_rl.objectives import flow_matching_loss
-from flow_rl.storage.demos import OBS_GROUP, ChunkDataset, Demos
 from flow_rl.utils.check import require, require_choice, require_device, require_package
 from flow_rl.utils.checkpoint import describe, save_checkpoint
 from flow_rl.utils.progress import progress_bar

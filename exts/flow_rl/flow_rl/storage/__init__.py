@@ -1,4 +1,4 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Data on disk and on the device."""
+"""What learners keep between updates: rollouts, replayed chunks, scales of rewards."""

@@ -9,7 +9,7 @@ What has a ``_2`` at the end of its name is the second robot's.
 import math
 
 from isaaclab.assets import ArticulationCfg, AssetBaseCfg, RigidObjectCfg
-from isaaclab.envs.mdp import BinaryJointPositionActionCfg, DifferentialInverseKinematicsActionCfg
+from isaaclab.envs.mdp import BinaryJointPositionActionCfg
 from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
 from isaaclab.managers import TerminationTermCfg as DoneTerm
 from isaaclab.sensors import CameraCfg
@@ -127,9 +127,9 @@ class TransportSceneCfg(TabletopSceneCfg):
 class SecondArmActionCfg(PresetCfg):
     """How the second arm is commanded, in the frame of its own base: as the first."""
 
-    relative_pose: DifferentialInverseKinematicsActionCfg = replace(ARM_RELATIVE, asset_name="robot_2")
-    absolute_pose: DifferentialInverseKinematicsActionCfg = replace(ARM_ABSOLUTE, asset_name="robot_2")
-    default: DifferentialInverseKinematicsActionCfg = relative_pose
+    relative_pose: mdp.PoseActionCfg = replace(ARM_RELATIVE, asset_name="robot_2")
+    absolute_pose: mdp.PoseActionCfg = replace(ARM_ABSOLUTE, asset_name="robot_2")
+    default: mdp.PoseActionCfg = relative_pose
 
 
 @configclass

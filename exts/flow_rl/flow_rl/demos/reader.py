@@ -1,144 +1,26 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Demonstrations: writing, reading and serving them as action chunks.
-
-The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their tools read ours and we read theirs::
-
-    data                     attrs: total (samples), env_args (JSON: task, versions, seed, quality, ...)
-    data/demo_i              attrs: num_samples, success, seed, strategy
-    data/demo_i/obs/<group>  (T, O), or images (T, C, H, W) of bytes
-    data/demo_i/actions      (T, A)   one row per control tick
-    data/demo_i/rewards      (T,)
-    data/demo_i/dones        (T,)
-
-Images are packed one by one with lzf, which h5py brings along: those of plain scenes shrink five to eight times. In
-memory they are raw, height x width x 3 bytes each.
-"""
+"""Reading and checking demonstrations; the layout is that of :mod:`flow_rl.demos`."""
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import torch
 
 from flow_rl.utils.check import InputError
-
-FORMAT_VERSION = 1
-"""Isaac Lab's data set format: 1 means quaternions are stored as xyzw."""
-
-OBS_GROUP = "policy"
-"""Observation group under which a policy meets the demonstrations' vectors in the environment."""
 
 _COLLECT = "flow-rl collect --task <task> --num_demos 150 --output <file>"
 
 
 class DemoError(InputError):
     """A demonstration file that cannot be used; the message says which field, why and what to do."""
-
-
-"""
-Writing.
-"""
-
-
-class DemoWriter:
-    """Appends whole episodes to a new HDF5 file.
-
-    The file appears with the first episode and is flushed after each, so an interrupted collection leaves every
-    finished episode readable and a collection that fails to start leaves an older file alone.
-    """
-
-    def __init__(self, path: str | Path, *, env_args: Mapping[str, Any] | None = None, overwrite: bool = False):
-        """Prepare the writer without touching the disk.
-
-        Args:
-            path: File to create.
-            env_args: Description of the origin, stored as JSON: task, versions, seed, quality.
-            overwrite: Whether an existing file may be replaced.
-        """
-        self.path = Path(path)
-        self.num_demos = 0
-        self.num_samples = 0
-        self._env_args = {"env_name": "", "type": 2, "env_kwargs": {}, **(env_args or {})}
-        self._mode = "w" if overwrite else "x"
-        self._file: h5py.File | None = None
-        if self.path.exists() and not overwrite:
-            raise FileExistsError(
-                f"output={str(self.path)!r} already exists and is left untouched. Pass --overwrite to replace it, or "
-                "another --output."
-            )
-
-    def __enter__(self) -> DemoWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def write(
-        self,
-        *,
-        obs: Mapping[str, np.ndarray],
-        actions: np.ndarray,
-        rewards: np.ndarray,
-        dones: np.ndarray,
-        **attrs: bool | int | float | str,
-    ) -> None:
-        """Append one episode and flush it.
-
-        Args:
-            obs: Observation groups, each of shape (T, ...).
-            actions: Actions per control tick, shape (T, A).
-            rewards: Rewards, shape (T,).
-            dones: Whether the episode ended at this tick, shape (T,).
-            attrs: Facts about the episode, such as success, seed and strategy.
-        """
-        file = self._open()
-        # the episode is built aside and moved in one step: readers never see half of it
-        episode = file.create_group("pending")
-        for name, value in obs.items():
-            # the plain areas of pictures pack well
-            packed = {"compression": "lzf", "chunks": (1, *value.shape[1:])} if np.ndim(value) == 4 else {}
-            episode.create_dataset(f"obs/{name}", data=value, **packed)
-        episode.create_dataset("actions", data=np.asarray(actions, dtype=np.float32))
-        episode.create_dataset("rewards", data=np.asarray(rewards, dtype=np.float32))
-        episode.create_dataset("dones", data=np.asarray(dones, dtype=np.uint8))
-        episode.attrs.update({"num_samples": len(actions), **attrs})
-        file.move("pending", f"data/demo_{self.num_demos}")
-        self.num_demos += 1
-        self.num_samples += len(actions)
-        file["data"].attrs["total"] = self.num_samples
-        file.flush()
-
-    def close(self) -> None:
-        """Close the file, dropping an episode whose writing was interrupted."""
-        if self._file is not None:
-            if "pending" in self._file:
-                del self._file["pending"]
-            self._file.close()
-            self._file = None
-
-    def _open(self) -> h5py.File:
-        """Return the open file, created at the first call."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self.path, self._mode)
-            self._file.attrs["format_version"] = FORMAT_VERSION
-            data = self._file.create_group("data")
-            data.attrs.update({"total": 0, "env_args": json.dumps(self._env_args)})
-        return self._file
-
-
-"""
-Reading.
-"""
 
 
 @dataclass
@@ -332,80 +214,3 @@ def _natural_key(name: str) -> tuple[int, str]:
     """Sort demo_2 before demo_10."""
     digits = name.rpartition("_")[2]
     return (int(digits) if digits.isdigit() else -1, name)
-
-
-"""
-Serving.
-"""
-
-
-class ChunkDataset:
-    """Every observation with the H actions that follow it, kept on the device when it fits."""
-
-    def __init__(self, demos: Demos, horizon: int, device: str | torch.device = "cpu"):
-        """Cut the episodes into chunks by a sliding window; past the end the last action is repeated.
-
-        Args:
-            demos: Episodes.
-            horizon: Chunk length H.
-            device: Where batches are wanted.
-        """
-        if horizon < 1:
-            raise InputError(f"horizon={horizon} is too short. Valid: 1 or more actions per chunk.")
-        self.device = torch.device(device)
-        ends = np.repeat(np.cumsum(demos.lengths), demos.lengths)  # (N,)
-        rows = np.arange(len(demos.actions))[:, None] + np.arange(horizon)  # (N, H)
-        rows = np.minimum(rows, ends[:, None] - 1)
-        chunks = torch.from_numpy(demos.actions[rows].reshape(len(rows), -1))  # (N, H*A)
-        obs = {OBS_GROUP: demos.obs, **demos.images}
-        num_bytes = chunks.nbytes + sum(array.nbytes for array in obs.values())
-        home = self.device if _fits(num_bytes, self.device) else torch.device("cpu")
-        self.obs = {name: torch.from_numpy(array).to(home) for name, array in obs.items()}
-        """Observations, shape (N, O), and images of each camera, bytes of shape (N, C, H, W)."""
-        self.chunks = chunks.to(home)
-        """Flattened action chunks, shape (N, H*A)."""
-        self.lengths = demos.lengths
-        """Number of samples of each episode, shape (M,)."""
-        self.rows = torch.arange(len(chunks), device=home)
-        """Rows of the above that are drawn, of all these episodes."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def split(self, fraction: float, seed: int = 0) -> tuple[ChunkDataset, ChunkDataset | None]:
-        """Return episodes to learn from and held-out ones, without copies; None where there is nothing to hold out.
-
-        Args:
-            fraction: Share of episodes to hold out, in [0, 1); at least one is held out if it is positive.
-            seed: Seed of the draw.
-        """
-        if not 0.0 <= fraction < 1.0:
-            raise InputError(
-                f"validation_fraction={fraction} is not in [0, 1). Use 0.1 to hold out every tenth episode."
-            )
-        num_demos = len(self.lengths)
-        num_held_out = min(max(round(fraction * num_demos), 1 if fraction > 0 else 0), num_demos - 1)
-        if num_held_out == 0:
-            return self, None
-        held_out = np.zeros(num_demos, dtype=bool)
-        held_out[np.random.default_rng(seed).permutation(num_demos)[:num_held_out]] = True
-        return self._part(~held_out), self._part(held_out)
-
-    def _part(self, chosen: np.ndarray) -> ChunkDataset:
-        """The chosen episodes, a mask (M,), in the same memory."""
-        part = copy.copy(self)
-        part.lengths = self.lengths[chosen]
-        part.rows = self.rows[torch.from_numpy(np.repeat(chosen, self.lengths)).to(self.rows.device)]
-        return part
-
-    def sample(
-        self, batch_size: int, generator: torch.Generator | None = None
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """Return a random batch of observations by group and of chunks (B, H*A), drawn with replacement."""
-        ids = self.rows[torch.randint(len(self), (batch_size,), device=self.rows.device, generator=generator)]
-        return {name: rows[ids].to(self.device) for name, rows in self.obs.items()}, self.chunks[ids].to(self.device)
-
-
-def _fits(num_bytes: int, device: torch.device) -> bool:
-    """Whether the data takes less than half of the free device memory."""
-    return device.type != "cuda" or num_bytes < torch.cuda.mem_get_info(device)[0] / 2

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.storage.collection import collect
-from flow_rl.storage.demos import DemoWriter, load_demos
+from flow_rl.demos.collect import collect
+from flow_rl.demos.reader import load_demos
+from flow_rl.demos.writer import DemoWriter
 from tests.toy_env import ToyEnv, ToyExpert
 
 

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from flow_rl.storage.demos import ChunkDataset, DemoError, Demos, DemoWriter, load_demos
+from flow_rl.demos.chunks import ChunkDataset
+from flow_rl.demos.reader import DemoError, Demos, load_demos
+from flow_rl.demos.writer import DemoWriter
 
 OBS, ACT = 5, 2
 
@@ -142,7 +144,7 @@ def test_killed_collection_leaves_whole_episodes(tmp_path, kind):
     code = f"""
         import sys
         import numpy as np
-        from flow_rl.storage.demos import DemoWriter
+        from flow_rl.demos.writer import DemoWriter
         with DemoWriter({str(path)!r}) as writer:
             for i in range(100000):
                 z = np.zeros((9, 2))

@@ -12,7 +12,7 @@ import torch
 
 from flow_rl.utils.progress import progress_bar
 
-from .demos import DemoWriter
+from .writer import DemoWriter
 
 _PATIENCE = 4
 """Rounds of episodes without a single one to keep after which a collection gives up."""
