@@ -131,7 +131,7 @@ class OffPolicySettings(LearnerSettings):
     """Settings of :class:`flow_rl.algorithms.off_policy.OffPolicyAlgorithm`."""
 
     value_lam: float | None = None
-    """The same for the V of a dueling critic, in [0, 1]; None for `lam`.
+    """What `lam` is, for the V of a dueling critic; None for `lam`.
 
     V needs returns that reach far. Given V, what a chunk changed is seen best in the next observation's: everything
     later adds noise."""
