@@ -100,7 +100,8 @@ def show_latency(cfg: ManagerBasedRLEnvCfg) -> None:
     Experts subtract what is under way from what they want: without it, half of what they do has no visible cause. In
     vision variants the critic's state gets it too.
     """
-    if cfg.actions.chunk.max_latency > 0 and cfg.observe_latency:
+    latency = cfg.actions.chunk.max_latency
+    if isinstance(latency, int) and latency > 0 and cfg.observe_latency:  # not while presets are still to be chosen
         for group in (cfg.observations.policy, getattr(cfg.observations, "state", None)):
             if group is not None:
                 group.last_actions = ObservationTermCfg(func=observations.last_actions)
