@@ -28,7 +28,7 @@ OPTIONS = {
     "bandit": ["--iterations", "--seed"],
     "tasks": [],
     "learners": [],
-    "new": ["{learner}", "--output"],
+    "new": ["{furniture,learner,task}", "--output"],
     "doctor": [],
 }
 SLOW = ("torch", "gymnasium", "isaaclab", "warp", "matplotlib")
