@@ -134,4 +134,4 @@ def test_enlarging_shows_the_middle():
 
 def test_state_variants_do_not_know_the_preset(make_env):
     with pytest.raises((ValueError, SystemExit), match="varied_pictures"):
-        make_env(1, 2, "presets=varied_pictures")
+        make_env(1, 2, "presets=varied_pictures").__enter__()
