@@ -1,11 +1,11 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Wilson's interval agrees with published values and behaves at the borders."""
+"""Intervals agree with published values and behave at the borders."""
 
 import pytest
 
-from flow_rl.evaluation.statistics import wilson_interval
+from flow_rl.evaluation.statistics import difference_interval, wilson_interval
 
 
 def test_agrees_with_newcombe_1998():
@@ -32,3 +32,14 @@ def test_contains_the_rate_in_spite_of_rounding():
 def test_impossible_counts_are_refused(successes, trials):
     with pytest.raises(ValueError, match=f"successes={successes}"):
         wilson_interval(successes, trials)
+
+
+@pytest.mark.parametrize(
+    ("counts", "interval"),
+    [((56, 70, 48, 80), (0.0524, 0.3339)), ((9, 10, 3, 10), (0.1705, 0.8090)), ((10, 10, 0, 10), (0.6075, 1.0))],
+)
+def test_differences_agree_with_newcombe_1998(counts, interval):
+    """Newcombe (1998), interval estimation for the difference between independent proportions, Table II, method 10."""
+    assert difference_interval(*counts) == pytest.approx(interval, abs=5e-5)
+    low, high = difference_interval(*counts[2:], *counts[:2])
+    assert (-high, -low) == pytest.approx(interval, abs=5e-5)

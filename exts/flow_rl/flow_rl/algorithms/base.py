@@ -20,6 +20,8 @@ from flow_rl.utils.checkpoint import check_foreign, describe, on_cpu, upgraded
 from flow_rl.utils.rng import rng_state, set_rng_state
 
 from .construct import construct
+from .door import Door
+from .evaluator import Evaluator
 from .log import to_host
 from .optimizer import GroupedAdamW, ParameterGroup
 from .parts import Parts
@@ -77,7 +79,7 @@ class FlowAlgorithm(ABC):
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
 
         self.actor, self.critic = actor.to(device), critic.to(device)
-        self.view, self._observed = view, (None, None)
+        self.observe = Door(view, device)
         modules = modules if view is None else modules | {"view": view}
         modules = {name: module.to(device) for name, module in modules.items()}
         self.parts = Parts(actor=self.actor, critic=self.critic, **modules)
@@ -99,6 +101,9 @@ class FlowAlgorithm(ABC):
             max_grad_norm=settings.max_grad_norm,
             world_size=self.world_size,
         )
+        self.step_scale = 1.0
+        self.evaluator: Evaluator | None = None
+        """What measures the policy while it learns, if anything does."""
         self.num_iterations, self.iteration = num_iterations, 0
         self.policy_loaded = False
         self.rng_state: dict | None = None
@@ -152,7 +157,16 @@ class FlowAlgorithm(ABC):
         return {}
 
     def begin_training(self) -> None:  # noqa: B027 (a base need not care)
-        """Take note that steps of the environments follow, perhaps after a restart."""
+        """Take note that steps of the environments follow, perhaps after a restart or after resets."""
+
+    def scale_steps(self, scale: float) -> None:
+        """Let the policy move by this share of what the settings say, from standing still."""
+        self.step_scale = scale
+        for name, group in self.optimizer.groups.items():
+            if name != "critic":
+                self.optimizer.scales[name] = scale
+                for parameter in group.parameters:
+                    self.optimizer.state.pop(parameter, None)
 
     """
     The stock runner's contract.
@@ -165,8 +179,10 @@ class FlowAlgorithm(ABC):
 
     def act(self, obs: TensorDict) -> torch.Tensor:
         """Exploratory chunks in the environment's units, shape (E, H * A)."""
+        if self.evaluator is not None and self.evaluator.obs is not None:
+            obs, self.evaluator.obs = self.evaluator.obs.to(self.device), None
         obs = self.observe(obs)
-        self._observed = None, None  # an environment may write the next observations into the same object
+        self.observe.forget()
         decision = self.explore(self.actor.get_latent(obs))
         self.keep(obs, decision)
         return self.actor.action_normalizer.inverse(decision.chunk)
@@ -197,8 +213,12 @@ class FlowAlgorithm(ABC):
         self.rng_state = None
         groups = getattr(getattr(self.env, "unwrapped", self.env), "final_obs_groups", None)
         if groups is not None and not self.settings.time_limit_is_terminal:
-            groups.update(self.final_sources)  # pictures among them cost our environments a second rendering
+            groups.update(
+                self.observe.sources(self.final_groups)
+            )  # pictures among them cost our environments a second rendering
         self.begin_training()
+        if self.evaluator is not None:
+            self.evaluator.begin()
 
     def eval_mode(self) -> None:
         """Switch to inference."""
@@ -215,7 +235,9 @@ class FlowAlgorithm(ABC):
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
+        more = {} if self.evaluator is None else {"evaluator": self.evaluator.state_dict()}
         return {
+            **more,
             **on_cpu({**self.parts.states(self.unsaved), "optimizer_state_dict": self.optimizer.state_dict()}),
             "rng_state": rng_state(),
             "flow_rl": describe(
@@ -233,7 +255,8 @@ class FlowAlgorithm(ABC):
         loaded_dict = upgraded(loaded_dict)
         found = loaded_dict["flow_rl"]
         check_compatible(found, self.actor.settings, self.task)
-        self.policy_loaded, self._observed = True, (None, None)
+        self.policy_loaded = True
+        self.observe.forget()
         if found["stage"] == "pretrain" or found["learner"] != self.name:
             self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
             self.policy_replaced()
@@ -244,6 +267,8 @@ class FlowAlgorithm(ABC):
         if wanted.get("iteration"):
             self.iteration = found["iteration"]
             self.rng_state = loaded_dict["rng_state"]
+            if self.evaluator is not None and "evaluator" in loaded_dict:
+                self.evaluator.load_state_dict(loaded_dict["evaluator"])
             self._apply_schedules()
         return bool(wanted.get("iteration"))
 
@@ -260,31 +285,10 @@ class FlowAlgorithm(ABC):
         modules = [module for name, module in self.parts.items() if name != "critic"]
         return [p for p in chain.from_iterable(m.parameters() for m in modules) if p.requires_grad]
 
-    def observe(self, obs: TensorDict) -> TensorDict:
-        """The environment's observations with what the critic sees of images, once for each step."""
-        if self.view is None:
-            return obs
-        if obs is not self._observed[0]:
-            self._observed = obs, self.view(obs)
-        return self._observed[1]
-
     @property
     def final_groups(self) -> list[str]:
-        """Groups of :meth:`observe` that are read of an episode's last observation."""
+        """Groups behind the door that are read of an episode's last observation."""
         return self.critic.obs_groups
-
-    @property
-    def final_sources(self) -> list[str]:
-        """The environment's groups from which these come."""
-        if self.view is None:
-            return self.final_groups
-        own = [group for group in self.final_groups if group not in self.view.features.values()]
-        return list(dict.fromkeys([*own, *self.view.sources]))
-
-    def final_obs(self, extras: dict) -> TensorDict | dict:
-        """Observations (E,) before resets, valid only where an episode ended."""
-        obs = {group: extras["final_obs"][group].to(self.device) for group in self.final_sources}
-        return obs if self.view is None else self.view(obs)
 
     @property
     def progress(self) -> float:
@@ -318,6 +322,11 @@ class FlowAlgorithm(ABC):
                 "reset. Set env.compute_final_obs=true, or agent.algorithm.time_limit_is_terminal=true to count a time "
                 "limit as a failure."
             )
+
+    def finish_update(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Count an iteration, and evaluate the policy if it is time to; numbers for the log."""
+        self.iteration += 1
+        return numbers if self.evaluator is None else numbers | self.evaluator.after_iteration()
 
     def _apply_schedules(self) -> None:
         self.optimizer.schedule(self.progress)

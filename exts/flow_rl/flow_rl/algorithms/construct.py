@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from rsl_rl.env import VecEnv
@@ -13,6 +14,8 @@ from tensordict import TensorDict
 
 from flow_rl.models import CriticView
 from flow_rl.utils.check import require, require_device
+
+from .evaluator import Evaluator, EvaluatorSettings
 
 if TYPE_CHECKING:
     from .base import FlowAlgorithm
@@ -34,6 +37,9 @@ def construct(learner: type[FlowAlgorithm], obs: TensorDict, env: VecEnv, cfg: d
         # the stock wrapper's observations do not say where they are
         obs, critic_groups = view.to(device)(obs.to(device)), view.groups
     critic = critic_class(obs, {"critic": critic_groups}, "critic", learner.critic_dim(env.num_actions), **critic_cfg)
+    evaluation = EvaluatorSettings(
+        **{field.name: cfg[field.name] for field in fields(EvaluatorSettings) if field.name in cfg}
+    )
     algorithm = alg_class(
         env,
         actor,
@@ -46,6 +52,10 @@ def construct(learner: type[FlowAlgorithm], obs: TensorDict, env: VecEnv, cfg: d
         device=device,
         multi_gpu_cfg=cfg.get("multi_gpu"),
     )
+    evaluation.check()
+    if evaluation.eval_interval > 0 and hasattr(env, "step"):
+        rank = (cfg.get("multi_gpu") or {}).get("global_rank", 0)
+        algorithm.evaluator = Evaluator(algorithm, evaluation, num_steps=cfg["num_steps_per_env"], rank=rank)
     if (mode := cfg.get("torch_compile_mode")) is not None:
         algorithm.compile(mode)
     if (chunk_view := getattr(getattr(env, "unwrapped", env), "chunk_view", None)) is not None:

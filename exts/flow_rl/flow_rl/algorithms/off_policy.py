@@ -132,7 +132,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         terminated, truncated = self._ends(dones, extras)
         obs = final_obs = self.observe(obs)
         if "final_obs" in extras and not self.settings.time_limit_is_terminal:
-            final_obs = self.final_obs(extras)
+            final_obs = self.observe.final_obs(extras, self.final_groups)
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
     def compute_returns(self, obs: TensorDict) -> None:
@@ -146,8 +146,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         foresight = self.td_critic.foresight(self.sample_critic(new_fraction=1.0, split=False))
         numbers = self._numbers(self.replay.statistics() | {"foresight": foresight}, self.improve())
         self._check_value_range(numbers["min_return"], numbers["max_return"])
-        self.iteration += 1
-        return numbers
+        return self.finish_update(numbers)
 
     def improve(self) -> list[dict[str, torch.Tensor]]:
         """All updates of an iteration, without waiting for the device; returns scalars for the log."""

@@ -95,6 +95,11 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """One value."""
         return 1
 
+    def begin_training(self) -> None:
+        """Begin the running returns of environments anew where they have been reset."""
+        if self.reward_scaler is not None:
+            self.reward_scaler.returns.mul_(self.env.episode_length_buf.to(self.device) > 0)
+
     def keep(self, obs: TensorDict, decision: Decision) -> None:
         """Keep the decision, and the value of what it was made upon."""
         self.storage.record(obs=obs.select(*self.kept), value=self.critic(obs).squeeze(-1), **decision.record)
@@ -103,7 +108,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
         terminated, truncated = self._ends(dones, extras)
         if "final_obs" in extras and not self.settings.time_limit_is_terminal:
-            value = self.critic(self.final_obs(extras)).squeeze(-1)
+            value = self.critic(self.observe.final_obs(extras, self.final_groups)).squeeze(-1)
             terminal_value = torch.where(truncated, value, 0.0)
         else:
             terminal_value = torch.zeros_like(rewards)
@@ -148,8 +153,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             scalars["reward_scale"] = self.reward_scaler.scale
         numbers = self._numbers(scalars, log)
         self.storage.clear()
-        self.iteration += 1
-        return numbers
+        return self.finish_update(numbers)
 
     def compile(self, mode: str) -> None:
         """Compile the velocity net and the critic."""

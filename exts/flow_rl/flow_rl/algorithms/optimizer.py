@@ -43,6 +43,10 @@ class GroupedAdamW(torch.optim.AdamW):
         # Fused, because that step can be told on the device to leave everything as it is.
         settings = [{"params": group.parameters, "lr": group.start} for group in groups.values()]
         super().__init__(settings, weight_decay=weight_decay, fused=True)
+        self.num_steps = 0
+        """Steps tried so far in this process."""
+        self.scales = dict.fromkeys(groups, 1.0)
+        """Factors of the groups' scheduled rates."""
         self.skipped_steps = torch.zeros((), device=next(iter(groups.values())).parameters[0].device)
 
     def group(self, name: str) -> dict:
@@ -52,7 +56,7 @@ class GroupedAdamW(torch.optim.AdamW):
     def schedule(self, progress: float) -> None:
         """Set all rates to those at a share of the schedule, from 0 to 1."""
         for name, (_, start, end) in self.groups.items():
-            self.group(name)["lr"] = cosine(start, end, progress)
+            self.group(name)["lr"] = self.scales[name] * cosine(start, end, progress)
 
     def minimize(self, loss: torch.Tensor) -> dict[str, torch.Tensor]:
         """One step down the loss; parameters that it does not reach stay as they are. Returns the gradients' norms."""
@@ -65,6 +69,7 @@ class GroupedAdamW(torch.optim.AdamW):
         # The norms are those of all ranks together, so that all leave out the same steps.
         self.found_inf = (~torch.stack([*norms.values()]).isfinite().all()).float()
         self.step()
+        self.num_steps += 1
         self.skipped_steps += self.found_inf
         return norms
 

@@ -112,7 +112,11 @@ class Rldt(OffPolicyAlgorithm):
         # Places of an empty replay count nothing.
         losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
-        loss = alignment + self.settings.consistency_coef * consistency + self.settings.reference_coef * reference
+        loss = (
+            alignment
+            + self.settings.consistency_coef * consistency
+            + self.settings.reference_coef / self.step_scale * reference
+        )
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
         # A few states tell enough: the diagnostics lack a kernel of their own.
         few = (tensor[:64] for tensor in (landing.detach(), ends, gradient))

@@ -12,7 +12,7 @@ import argparse
 import contextlib
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 import gymnasium as gym
@@ -26,6 +26,7 @@ from flow_rl.utils.check import InputError
 def main() -> None:
     """Run the command of the command line."""
     import isaaclab.app
+    import isaaclab_rl.entrypoints.common
     from isaaclab.cli import cli, load_external_tasks
 
     words = sys.argv[1:]  # the command rewrites them
@@ -35,7 +36,23 @@ def main() -> None:
         with one_line_refusals(words):
             check_command(words)
     isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals)
+    common = isaaclab_rl.entrypoints.common
+    common.resolve_checkpoint_selector = newest_or_best(common.resolve_checkpoint_selector)
     cli()
+
+
+def newest_or_best(resolve: Callable[..., str]) -> Callable[..., str]:
+    """Let `--checkpoint best` find a run's `model_best.pt`, and `latest` pass it by.
+
+    The host sorts names, by which `model_best.pt` would be both.
+    """
+
+    def resolve_checkpoint_selector(log_root_path: str, selector: str, **how) -> str:
+        if how.get("library") == "rsl_rl":
+            how["checkpoint_pattern"] = r"model_(\d+|best)\.pt" if selector == "best" else r"model_\d+\.pt"
+        return resolve(log_root_path, selector, **how)
+
+    return resolve_checkpoint_selector
 
 
 @contextlib.contextmanager

@@ -29,6 +29,30 @@ class FlowRunnerBaseCfg(RslRlOnPolicyRunnerCfg):
     save_interval: int = 20
     """Iterations between checkpoints."""
 
+    load_checkpoint: str = r"model_\d+\.pt"
+    """Checkpoints that are meant where only a run is named: the newest, not `model_best.pt`."""
+
+    eval_interval: int = 0
+    """Iterations between evaluations, with one at the beginning and one at the end; 0 for none.
+
+    They run without exploration in the environments of training, all of which are reset before and after. Results are
+    logged, and kept in `evaluations.jsonl` of the run beside `model_best.pt`.
+    """
+
+    eval_episodes: int = 256
+    """Least number of episodes of an evaluation, the same number in each environment."""
+
+    eval_seed: int = 10000
+    """Seed of every evaluation's episodes and noise."""
+
+    rollback: bool = False
+    """Whether learning goes back to the best policy, with steps of half the size, when evaluations fall below it.
+
+    That is when the 95 % interval of the difference to the best evaluation lies below zero."""
+
+    rollback_patience: int = 2
+    """Evaluations in a row that have to lie below for that."""
+
     wandb_project: str = "flow_rl"
     """Project of `--logger wandb`."""
 

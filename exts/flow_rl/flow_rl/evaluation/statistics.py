@@ -25,3 +25,18 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     scale = 1 + z * z / trials
     # rounding must not leave the rate itself outside, as it would at 0 % and 100 %
     return max(0.0, min(rate, (centre - half) / scale)), min(1.0, max(rate, (centre + half) / scale))
+
+
+def difference_interval(
+    successes: int, trials: int, other_successes: int, other_trials: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of a success probability minus another one, from independent trials.
+
+    Newcombe's hybrid of Wilson's intervals (Newcombe 1998, Statistics in Medicine 17, method 10).
+    """
+    low, high = wilson_interval(successes, trials, confidence)
+    other_low, other_high = wilson_interval(other_successes, other_trials, confidence)
+    rate, other = successes / trials, other_successes / other_trials
+    below = math.hypot(rate - low, other_high - other)
+    above = math.hypot(high - rate, other - other_low)
+    return rate - other - below, rate - other + above

@@ -13,6 +13,30 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
 
+class PointMassTask:
+    """The point mass with the interface of a manager-based environment, as evaluations see it."""
+
+    def __init__(self, points: PointMass, log_dir: str | None = None):
+        self.points, self.spec = points, SimpleNamespace(id="PointMass")
+        self.num_envs, self.device, self.max_episode_length = points.num_envs, points.device, points.max_episode_length
+        self.cfg = SimpleNamespace(log_dir=log_dir)
+        self.reset_terminated = torch.zeros(points.num_envs, dtype=torch.bool, device=points.device)
+        self.termination_manager = SimpleNamespace(get_term=lambda name: {"success": self.reset_terminated}[name])
+
+    def reset(self, seed: int | None = None) -> tuple[dict, dict]:
+        """Begin anew everywhere."""
+        if seed is not None:
+            torch.manual_seed(seed)
+        self.points.position = self.points._start(self.num_envs)
+        self.points.episode_length_buf = torch.zeros_like(self.points.episode_length_buf)
+        return dict(self.points.get_observations()), {}
+
+    def step(self, actions: torch.Tensor) -> tuple[dict, torch.Tensor, torch.Tensor, torch.Tensor, dict]:
+        """Move by a chunk of velocities."""
+        obs, rewards, dones, extras = self.points.step(actions)
+        return dict(obs), rewards, self.reset_terminated, dones.bool() & ~self.reset_terminated, extras
+
+
 @dataclass
 class PointMassCfg:
     """What the loggers store of the environment."""
@@ -43,7 +67,7 @@ class PointMass(VecEnv):
         self.num_envs, self.horizon, self.radius, self.device = num_envs, horizon, radius, device
         self.num_actions, self.max_episode_length = 2 * horizon, limit
         self.cfg, self.final_obs = PointMassCfg(), final_obs
-        self.unwrapped = SimpleNamespace(spec=SimpleNamespace(id="PointMass"))
+        self.unwrapped = PointMassTask(self)
         self.episode_length_buf = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.position = self._start(num_envs)
 

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 
 
@@ -19,3 +24,15 @@ def set_rng_state(state: dict) -> None:
     torch.set_rng_state(state["cpu"].cpu())
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([generator.cpu() for generator in state["cuda"]])
+
+
+@contextlib.contextmanager
+def preserved_rng() -> Iterator[None]:
+    """Go on afterwards with the random numbers of torch, NumPy and Python as if nothing had been drawn inside."""
+    saved = rng_state(), np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        set_rng_state(saved[0])
+        np.random.set_state(saved[1])
+        random.setstate(saved[2])
