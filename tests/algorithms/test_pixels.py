@@ -32,7 +32,9 @@ def make(make_runner, learner: str, env: PointMass | None = None, **options):
 def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runner):
     runner = make(make_runner, learner, time_limit_is_terminal=False)
     alg = runner.alg
-    before = [copy.deepcopy(module.state_dict()) for module in (alg.observe.view, alg.actor.observer.encoder, alg.critic)]
+    before = [
+        copy.deepcopy(module.state_dict()) for module in (alg.observe.view, alg.actor.observer.encoder, alg.critic)
+    ]
     runner.learn(2)
     after = [module.state_dict() for module in (alg.observe.view, alg.actor.observer.encoder, alg.critic)]
     changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in zip(before, after, strict=True)]
@@ -106,7 +108,7 @@ def test_resuming_is_bit_identical(learner, make_runner, tmp_path):
     resumed.load(str(tmp_path / "half.pt"))
     resumed.learn(1)
     for name in ("actor", "critic", "view"):
-        expected, found = (getattr(runner.alg, name).state_dict() for runner in (straight, resumed))
+        expected, found = (runner.alg.parts[name].state_dict() for runner in (straight, resumed))
         assert all(torch.equal(value, found[key]) for key, value in expected.items()), name
 
 

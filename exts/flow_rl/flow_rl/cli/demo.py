@@ -150,8 +150,8 @@ class TrainingBar:
 
 def _last_checkpoint(logs: Path) -> Path:
     """Checkpoint with the highest iteration of the newest run under a folder."""
-    runs = sorted({path.parent for path in logs.rglob("model_*.pt")})
-    return max(runs[-1].glob("model_*.pt"), key=lambda path: int(path.stem.removeprefix("model_")))
+    runs = sorted({path.parent for path in logs.rglob("model_[0-9]*.pt")})
+    return max(runs[-1].glob("model_[0-9]*.pt"), key=lambda path: int(path.stem.removeprefix("model_")))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "record": "write an episode as a film, a web page and a Rerun recording",
     "export": "write a policy as a package for a robot",
     "leapp": "export a policy with LEAPP (Isaac Lab's command)",
+    "benchmark": "run a suite of learners on tasks, and report from its records",
     "demo": "collect, pretrain, fine-tune, evaluate and report, from nothing",
     "bandit": "see RLDT at work in the plane, without a simulator",
     "tasks": "list the tasks",

@@ -1,0 +1,360 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Runs what a suite asks for and its records lack, each part as a command that a user could type."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flow_rl.utils.check import InputError
+
+from .records import file_name, host, rounded, source, write_json
+from .suite import Suite, TaskEntry
+
+FLOW_RL = ["-m", "flow_rl.cli.main"]
+"""The command ``flow-rl`` behind a Python that need not have it on its path."""
+
+EVALUATIONS = "evaluations.jsonl"
+"""What training writes of its evaluations."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a suite."""
+
+    task: str
+    learner: str
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"{self.task} {self.learner} seed {self.seed}"
+
+
+class Harness:
+    """A suite, the folder where its parts are made, and the folder of its records.
+
+    A run whose record exists is never repeated. A run that was interrupted begins anew, from the same policy: its curve
+    is always one of an undisturbed run. Policies to begin with are made once per task; demonstrations, pretraining and
+    evaluation are kept as soon as each is whole.
+    """
+
+    def __init__(self, suite: Suite, folder: Path, records: Path, device: str, say: Callable[[str], None] = print):
+        """Build the harness.
+
+        Args:
+            suite: What to run.
+            folder: Where demonstrations, policies and logs go; a folder per suite is made in it.
+            records: Where records go; likewise.
+            device: Where everything is computed.
+            say: Told of what begins, ends or fails.
+        """
+        self.suite, self.device, self.say = suite, device, say
+        self.folder, self.records = (folder / suite.name).resolve(), (records / suite.name).resolve()
+        self.states: dict[Run, str] = {}
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs; seeds vary slowest, so that every pair of task and learner has a first result soon."""
+        suite = self.suite
+        return [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
+
+    def record_path(self, run: Run) -> Path:
+        """File of a run's record."""
+        return self.records / file_name(run.task, run.learner, run.seed)
+
+    def missing(self) -> list[Run]:
+        """Runs without a record.
+
+        Raises:
+            InputError: If a record was made with other settings than the suite's.
+        """
+        missing = []
+        for run in self.runs:
+            path = self.record_path(run)
+            if not path.is_file():
+                missing.append(run)
+                continue
+            record = json.loads(path.read_text())
+            found, wanted = record.get("settings"), self.settings(run)
+            if found != wanted:
+                differ = [name for name in wanted if (found or {}).get(name) != wanted[name]]
+                raise InputError(
+                    f"{path} was made with other settings than the suite's ({', '.join(differ)}) and is left "
+                    "untouched. Give the changed entry or suite another name, or remove the record to run it again."
+                )
+            self.states[run] = f"{record['final']['success']:.1%}"
+        return missing
+
+    def settings(self, run: Run) -> dict[str, Any]:
+        """All that a suite says of a run."""
+        suite, task, learner = self.suite, self.suite.tasks[run.task], self.suite.learners[run.learner]
+        return {
+            "learner": learner.learner,
+            "num_envs": learner.num_envs or task.num_envs,
+            "overrides": [*suite.overrides, *task.overrides, *learner.overrides, *task.learners.get(run.learner, [])],
+            "demonstrations": asdict(task.demonstrations),
+            "pretraining": list(task.pretraining),
+            "base_seed": suite.base_seed,
+            "env_steps": suite.env_steps,
+            "seconds": suite.seconds,
+            "evaluation": asdict(suite.evaluation),
+        }
+
+    def run(self, jobs: int = 1) -> list[Run]:
+        """Run what is missing, ``jobs`` at a time; returns the runs that failed."""
+        missing = self.missing()
+        tasks = list(dict.fromkeys(run.task for run in missing))
+        with ThreadPoolExecutor(jobs) as pool:
+            made = dict(zip(tasks, pool.map(self._guarded(self.make_base), tasks), strict=True))
+            possible = [run for run in missing if made[run.task]]
+            done = dict(zip(possible, pool.map(self._guarded(self.make_run), possible), strict=True))
+        return [run for run in missing if not done.get(run)]
+
+    def _guarded(self, make: Callable[[Any], None]) -> Callable[[Any], bool]:
+        """Let the other parts go on when one fails; the result says whether it did not."""
+
+        def guarded(what: Run | str) -> bool:
+            try:
+                make(what)
+            except CommandFailed as error:
+                if isinstance(what, Run):
+                    self.states[what] = "failed"
+                self.say(str(error))
+                return False
+            return True
+
+        return guarded
+
+    """
+    Parts.
+    """
+
+    def make_base(self, task: str) -> None:
+        """Make the policy that all learners of a task begin with, and measure it."""
+        entry, folder = self.suite.tasks[task], self.folder / task
+        with self._claimed(folder) as mine:
+            if not mine:
+                raise CommandFailed(f"{task}: another process is at its policy; run the suite again when it is done")
+            settings = self._base_settings(entry)
+            known = folder / "base.json"
+            state = json.loads(known.read_text()) if known.is_file() else {"settings": settings, "commands": {}}
+            if state["settings"] != settings:
+                raise CommandFailed(
+                    f"{folder} holds a policy that was made with other settings and is left untouched. Remove the "
+                    "folder to make it again, or choose another --output."
+                )
+            for name, (output, words) in self._base_commands(task, entry, folder).items():
+                if name in state["commands"] and output.is_file():
+                    continue
+                start = time.monotonic()
+                output.unlink(missing_ok=True)
+                self._command(f"{task} {name}", words, folder / f"{name}.log", folder)
+                state["commands"][name] = typed(words)
+                state.setdefault("seconds", {})[name] = round(time.monotonic() - start, 1)
+                if name == "pretrain":
+                    state["digest"] = hashlib.sha256(output.read_bytes()).hexdigest()
+                write_json(known, state)
+
+    def _base_settings(self, entry: TaskEntry) -> dict[str, Any]:
+        demonstrations = asdict(entry.demonstrations)
+        words = [*self.suite.overrides, *entry.overrides]
+        seed = self.suite.base_seed
+        return {"demonstrations": demonstrations, "pretraining": entry.pretraining, "overrides": words, "seed": seed}
+
+    def _base_commands(self, task: str, entry: TaskEntry, folder: Path) -> dict[str, tuple[Path, list[str]]]:
+        """What each command writes, and its words."""
+        suite, demos = self.suite, entry.demonstrations
+        common, seed = ["--task", task, "--device", self.device], ["--seed", str(suite.base_seed)]
+        words = [*suite.overrides, *entry.overrides]
+        paths = {"collect": "demos.hdf5", "pretrain": "pretrained.pt", "evaluate": "pretrained.json"}
+        paths = {name: folder / file for name, file in paths.items()}
+        sizes = ["--num_demos", str(demos.num_demos), "--quality", str(demos.quality), "--num_envs"]
+        collect = [*common, *seed, *sizes, str(demos.num_envs), *words, *demos.overrides]
+        pretrain = [*common, *seed, "--demos", str(paths["collect"]), *entry.pretraining]
+        measure = ["--num_episodes", str(suite.evaluation.episodes), "--num_envs", str(entry.num_envs)]
+        evaluate = [*common, "--checkpoint", str(paths["pretrain"]), *measure, "--seed", str(suite.evaluation.seed)]
+        commands = {"collect": collect, "pretrain": pretrain, "evaluate": [*evaluate, *words]}
+        return {
+            name: (paths[name], [*FLOW_RL, name, *command, "--output", str(paths[name])])
+            for name, command in commands.items()
+        }
+
+    def make_run(self, run: Run) -> None:
+        """Train, and write the record."""
+        folder = self.folder / run.task / run.learner / f"seed_{run.seed}"
+        with self._claimed(folder) as mine:
+            if not mine or self.record_path(run).is_file():
+                return
+            for leftover in folder.iterdir():  # of an interrupted run
+                if leftover.name != LOCK:
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            self.states[run] = "running"
+            before, begun = host(), time.monotonic()
+            words = self._train_command(run)
+            memory = self._command(run.title, words, folder / "train.log", folder, self._deadline(folder))
+            curve = read_curve(folder)
+            if not curve:
+                raise CommandFailed(f"{run.title}: training ended without an evaluation; see {folder / 'train.log'}")
+            base = json.loads((self.folder / run.task / "base.json").read_text())
+            measured = json.loads((self.folder / run.task / "pretrained.json").read_text())
+            entry = self.suite.learners[run.learner]
+            record = {
+                "suite": self.suite.name,
+                "task": run.task,
+                "learner": run.learner,
+                "algorithm": entry.learner,
+                "seed": run.seed,
+                "preset": entry.preset,
+                "settings": self.settings(run),
+                "commands": self._portable(base["commands"] | {"train": typed(words)}),
+                "base": {"digest": base["digest"]} | {k: measured[k] for k in ("success", "ci95", "episodes")},
+                "final": rounded(curve[-1]),
+                "best": rounded(max(curve, key=lambda point: point["success"])),
+                "curve": [rounded(point) for point in curve],
+                **source(),
+                "host": before | {"load_after": host()["load"]},
+                "device": self.device,
+                "peak_memory_gib": round(memory / 2**20, 2),
+                "wall_seconds": round(time.monotonic() - begun, 1),
+                "date": datetime.date.today().isoformat(),
+            }
+            write_json(self.record_path(run), record)
+        self.states[run] = f"{curve[-1]['success']:.1%}"
+        low, high = curve[-1]["ci95"]
+        self.say(f"{run.title}: {curve[-1]['success']:.1%} [{low:.1%}, {high:.1%}] of {curve[-1]['episodes']}")
+
+    def _train_command(self, run: Run) -> list[str]:
+        suite, settings = self.suite, self.settings(run)
+        per_iteration = self.steps_per_iteration(run)
+        interval = max(1, round(suite.evaluation.every / per_iteration))
+        words = [*FLOW_RL, "train", "--rl_library", "rsl_rl", "--task", run.task, "--device", self.device]
+        words += ["--agent", f"{settings['learner']}_cfg_entry_point", "--seed", str(run.seed)]
+        words += [
+            "--checkpoint",
+            str(self.folder / run.task / "pretrained.pt"),
+            "--num_envs",
+            str(settings["num_envs"]),
+        ]
+        if suite.env_steps is not None:
+            words += ["--max_iterations", str(math.ceil(suite.env_steps / per_iteration))]
+        evaluation = {"interval": interval, "episodes": suite.evaluation.episodes, "seed": suite.evaluation.seed}
+        words += [f"agent.eval_{name}={value}" for name, value in evaluation.items()]
+        return [*words, f"agent.save_interval={interval}", *settings["overrides"]]
+
+    def steps_per_iteration(self, run: Run) -> int:
+        """Control steps of an iteration over all environments, by the task's and the suite's settings."""
+        from flow_rl.cli import launch
+        from flow_rl.configs import learners
+
+        settings = self.settings(run)
+        words = [word for word in settings["overrides"] if word.startswith(("agent.", "presets="))]
+        launch.find_task(run.task)
+        cfg = launch.agent_config(run.task, settings["learner"], learners()[settings["learner"]], words)
+        return cfg.num_steps_per_env * cfg.actor.horizon * settings["num_envs"]
+
+    def _deadline(self, folder: Path) -> Callable[[], bool]:
+        """Whether a run has trained for the suite's seconds, as its last evaluation says."""
+        limit = self.suite.seconds
+
+        def over() -> bool:
+            curve = read_curve(folder) if limit is not None else []
+            return bool(curve) and curve[-1]["seconds"] >= limit
+
+        return over
+
+    def _portable(self, commands: dict[str, str]) -> dict[str, str]:
+        """Commands without this machine's folders."""
+        return {name: command.replace(f"{self.folder}/", "") for name, command in commands.items()}
+
+    """
+    Details.
+    """
+
+    @contextlib.contextmanager
+    def _claimed(self, folder: Path) -> Iterator[bool]:
+        """Hold a folder against other processes of the harness; yields whether nobody else has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
+
+    def _command(
+        self, title: str, words: list[str], log: Path, cwd: Path, over: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Run a command whose output goes to a file; returns its peak memory [KiB].
+
+        Args:
+            title: How messages call it.
+            words: Arguments behind this Python.
+            log: File for its output.
+            cwd: Folder to run in.
+            over: Asked every few seconds whether the command shall end as by Ctrl-C.
+        """
+        self.say(title)
+        with log.open("w") as sink:
+            process = subprocess.Popen([sys.executable, *words], cwd=cwd, stdout=sink, stderr=subprocess.STDOUT)
+            try:
+                asked = False
+                while True:
+                    ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+                    if ended:
+                        break
+                    if not asked and over():
+                        process.send_signal(signal.SIGINT)
+                        asked = True
+                    time.sleep(0.5)
+            except BaseException:
+                process.terminate()
+                raise
+        code = process.returncode = os.waitstatus_to_exitcode(status)
+        if code != 0:
+            tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-8:])
+            raise CommandFailed(f"{title} failed with exit code {code}; see {log}\n{tail}")
+        return usage.ru_maxrss
+
+
+LOCK = ".lock"
+"""File by which a folder is held."""
+
+
+class CommandFailed(RuntimeError):
+    """A part of a suite could not be made."""
+
+
+def typed(words: list[str]) -> str:
+    """Return a command as a user would type it."""
+    return "flow-rl " + shlex.join(words[len(FLOW_RL) :])
+
+
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """Return the evaluations that training wrote below a folder; a line that is not whole yet is left out."""
+    curve = []
+    for path in sorted(folder.rglob(EVALUATIONS)):
+        for line in path.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                curve.append(json.loads(line))
+    return curve

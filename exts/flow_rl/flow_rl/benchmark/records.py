@@ -1,0 +1,115 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Records: one small JSON file a run, with all that is needed to repeat it and all that tables and curves are made of.
+
+Keys of a record:
+- ``suite``, ``task``, ``learner`` (the entry's name), ``algorithm`` (the learner's), ``seed``, ``preset``.
+- ``commands``: by name, as a user would type them; ``num_envs``, ``budget``, ``evaluation``.
+- ``base``: digest of the policy that learning began with, and its evaluation.
+- ``curve``: list of evaluations, see :mod:`flow_rl.algorithms.evaluator`; ``env_steps`` counts control steps over all
+  environments, ``seconds`` and ``cpu_seconds`` those of training alone. ``final`` is the last of them; ``best`` chooses
+  among them and is therefore biased upwards.
+- ``commit``, ``dirty``, ``versions``, ``host``, ``peak_memory_gib``, ``wall_seconds``, ``date``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from flow_rl.utils.check import InputError
+from flow_rl.utils.checkpoint import revision
+
+VERSIONS = ("flow-rl", "isaaclab", "rsl-rl-lib", "torch", "warp-lang", "newton", "ovphysx")
+"""Packages whose versions are noted."""
+
+REQUIRED = {"suite", "task", "learner", "seed", "preset", "curve", "final"}
+"""What every record has."""
+
+
+def file_name(task: str, learner: str, seed: int) -> str:
+    """Name of a run's record within its suite's folder."""
+    return f"{task}__{learner}__{seed}.json"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file as a whole: an interrupted write leaves what was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("x") as file:
+            # a curve's points on a line each: small files, and differences that can be read
+            text = json.dumps(value, indent=1, default=str)
+            file.write(re.sub(r"\{[^{}]*\"iteration\"[^{}]*\}", _one_line, text) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _one_line(match: re.Match) -> str:
+    return " ".join(match[0].split())
+
+
+def read_records(folder: Path, suites: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return all records below a folder, or those of some suites, sorted by task, learner and seed.
+
+    Raises:
+        InputError: If a file is no record.
+    """
+    wanted, found = set(suites), []
+    for path in sorted(folder.rglob("*__*.json")):
+        if wanted and path.parent.name not in wanted:
+            continue
+        try:
+            record = json.loads(path.read_text())
+        except ValueError as error:
+            raise InputError(f"{path} is no record: {error}. Remove it, and run its suite again.") from None
+        if missing := sorted(REQUIRED - set(record)):
+            raise InputError(f"{path} is no record: it lacks {', '.join(missing)}. Remove it.")
+        found.append(record)
+    return sorted(found, key=lambda record: (record["suite"], record["task"], record["learner"], record["seed"]))
+
+
+def rounded(point: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation with as many digits as mean anything."""
+    digits = {"seconds": 1, "cpu_seconds": 1, "mean_return": 4, "mean_episode_length": 1, "success": 6}
+    short = {name: round(value, digits[name]) if name in digits else value for name, value in point.items()}
+    return short | {"ci95": [round(end, 4) for end in point["ci95"]]}
+
+
+def source() -> dict[str, Any]:
+    """Commit of the code, whether files differ from it, and versions of what it stands on."""
+    commit = revision()
+    versions = {}
+    for name in VERSIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    clean = commit.removesuffix("-dirty") if commit else None
+    return {"commit": clean, "dirty": commit != clean, "versions": versions | {"python": platform.python_version()}}
+
+
+def host() -> dict[str, Any]:
+    """What the machine is, and how busy it is."""
+    import torch
+
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"model name\s*:\s*(.+)", text)
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "cpu": model[1] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "gpu": gpus or None,
+    }

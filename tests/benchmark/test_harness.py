@@ -1,0 +1,156 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What a suite runs, shares, keeps and refuses; commands are played by a stand-in that writes what they would."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from flow_rl.benchmark import harness as module
+from flow_rl.benchmark.harness import CommandFailed, Harness, Run, read_curve
+from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
+
+from .conftest import point
+
+TASK = "FlowRL-Lift-Franka"
+
+
+def make_suite(**changes):
+    learners = {"score_flow": LearnerEntry("score_flow"), "rldt": LearnerEntry("rldt", overrides=["presets=paper"])}
+    settings = {"name": "toy", "seeds": [0, 1], "env_steps": 100_000, "learners": learners} | changes
+    return Suite(tasks={TASK: TaskEntry(overrides=["env.episode_length_s=8"])}, **settings)
+
+
+class Player(Harness):
+    """A harness whose commands write what the real ones would; ``broken`` names what fails."""
+
+    def __init__(self, suite, folder, broken=()):
+        super().__init__(suite, folder / "made", folder / "records", "cpu", say=lambda text: None)
+        self.commands, self.broken = [], set(broken)
+
+    def steps_per_iteration(self, run):
+        return 30_000
+
+    def _command(self, title, words, log, cwd, over=lambda: False):
+        self.commands.append((title, words))
+        if title in self.broken:
+            raise CommandFailed(f"{title} failed")
+        if "train" not in words:
+            output = cwd / words[words.index("--output") + 1]
+            output.write_text(json.dumps({"success": 0.2, "ci95": [0.1, 0.3], "episodes": 256}))
+        else:
+            lines = [json.dumps(point(1000 * index, 20 + 10 * index)) for index in range(3)]
+            (cwd / "logs").mkdir()
+            (cwd / "logs" / "evaluations.jsonl").write_text("\n".join(lines) + '\n{"iteration": 3, "env')
+        return 2**20
+
+    @property
+    def titles(self):
+        return [title for title, _ in self.commands]
+
+
+def test_bases_are_shared_and_nothing_is_repeated(tmp_path):
+    player = Player(make_suite(), tmp_path)
+    assert player.run() == []
+    assert player.titles[:3] == [f"{TASK} collect", f"{TASK} pretrain", f"{TASK} evaluate"]
+    assert player.titles[3:] == [f"{TASK} {name} seed {seed}" for seed in (0, 1) for name in ("score_flow", "rldt")]
+    again = Player(make_suite(), tmp_path)
+    assert again.run() == [] and again.commands == []
+    more = make_suite(seeds=[0, 1, 2])
+    third = Player(more, tmp_path)
+    third.run()
+    assert third.titles == [f"{TASK} {name} seed 2" for name in ("score_flow", "rldt")]
+
+
+def test_commands_carry_the_suites_settings(tmp_path):
+    player = Player(make_suite(overrides=["physics=ovphysx"]), tmp_path)
+    player.run()
+    words = dict(player.commands)[f"{TASK} rldt seed 1"]
+    text = " ".join(words)
+    assert "--agent rldt_cfg_entry_point --seed 1" in text and "--num_envs 64 --max_iterations 4" in text
+    assert "agent.eval_interval=3 agent.eval_episodes=256 agent.eval_seed=10000 agent.save_interval=3" in text
+    assert words[-3:] == ["physics=ovphysx", "env.episode_length_s=8", "presets=paper"]
+    base = dict(player.commands)[f"{TASK} evaluate"]
+    assert base[base.index("--seed") + 1] == "10000" and "physics=ovphysx" in base
+
+
+def test_records_hold_what_repeats_them(tmp_path):
+    player = Player(make_suite(), tmp_path)
+    player.run()
+    record = json.loads(player.record_path(Run(TASK, "rldt", 1)).read_text())
+    assert record["preset"] == "paper" and record["algorithm"] == "rldt" and record["seed"] == 1
+    assert [each["env_steps"] for each in record["curve"]] == [0, 1000, 2000]
+    assert record["final"] == record["curve"][-1] == record["best"]
+    assert record["base"]["success"] == 0.2 and len(record["base"]["digest"]) == 64
+    assert set(record["commands"]) == {"collect", "pretrain", "evaluate", "train"}
+    assert str(tmp_path) not in json.dumps(record), "no folder of this machine"
+    assert record["peak_memory_gib"] == 1.0 and record["host"]["cores"] and record["versions"]["torch"]
+
+
+def test_an_interrupted_run_begins_anew(tmp_path):
+    player = Player(make_suite(seeds=[0]), tmp_path)
+    folder = player.folder / TASK / "rldt" / "seed_0"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs" / "evaluations.jsonl").write_text(json.dumps(point(0, 99)) + "\n")
+    player.run()
+    record = json.loads(player.record_path(Run(TASK, "rldt", 0)).read_text())
+    assert [each["successes"] for each in record["curve"]] == [20, 30, 40]
+
+
+def test_an_interrupted_base_goes_on(tmp_path):
+    broken = Player(make_suite(), tmp_path, broken=[f"{TASK} pretrain"])
+    assert len(broken.run()) == 4
+    player = Player(make_suite(), tmp_path)
+    player.run()
+    assert player.titles[:2] == [f"{TASK} pretrain", f"{TASK} evaluate"], "demonstrations are kept"
+
+
+def test_others_go_on_when_a_run_fails(tmp_path):
+    player = Player(make_suite(), tmp_path, broken=[f"{TASK} rldt seed 0"])
+    assert player.run(jobs=2) == [Run(TASK, "rldt", 0)]
+    assert len(list(player.records.iterdir())) == 3
+    assert player.states[Run(TASK, "rldt", 0)] == "failed"
+
+
+def test_changed_settings_never_mix_with_what_was_measured(tmp_path):
+    Player(make_suite(), tmp_path).run()
+    with pytest.raises(ValueError, match="made with other settings than the suite's .env_steps."):
+        Player(make_suite(env_steps=200_000), tmp_path).run()
+    longer = Player(make_suite(seeds=[5], base_seed=1), tmp_path)
+    said = []
+    longer.say = said.append
+    assert len(longer.run()) == 2 and "policy that was made with other settings" in said[0]
+
+
+def test_a_folder_is_held_by_one_process(tmp_path):
+    one, other = Player(make_suite(), tmp_path), Player(make_suite(), tmp_path)
+    with one._claimed(one.folder / TASK) as mine, other._claimed(other.folder / TASK) as theirs:
+        assert mine and not theirs
+    assert len(other.missing()) == 4
+
+
+def test_a_budget_of_seconds_ends_a_run_as_ctrl_c_does(tmp_path, monkeypatch):
+    """A real process that goes on for ever ends once its evaluations say that the time is over."""
+    program = (
+        "import json, sys, time\n"
+        "for index in range(10**6):\n"
+        "    with open('evaluations.jsonl', 'a') as file:\n"
+        "        file.write(json.dumps({'seconds': 10.0 * index}) + chr(10))\n"
+        "    try:\n        time.sleep(0.2)\n"
+        "    except KeyboardInterrupt:\n        sys.exit(0)\n"
+    )
+    monkeypatch.setattr(module.sys, "executable", sys.executable)
+    harness = Harness(make_suite(env_steps=None, seconds=20.0), tmp_path, tmp_path, "cpu", say=lambda text: None)
+    start = time.monotonic()
+    memory = harness._command("t", ["-c", program], tmp_path / "log", tmp_path, harness._deadline(tmp_path))
+    assert memory > 1000 and time.monotonic() - start < 30
+    assert read_curve(tmp_path)[-1]["seconds"] >= 20.0
+
+
+def test_a_command_that_fails_shows_its_last_lines(tmp_path):
+    harness = Harness(make_suite(), tmp_path, tmp_path, "cpu", say=lambda text: None)
+    with pytest.raises(CommandFailed, match=r"(?s)t failed with exit code 3; see .*log\nwhy"):
+        harness._command("t", ["-c", "print('why'); raise SystemExit(3)"], tmp_path / "log", tmp_path)

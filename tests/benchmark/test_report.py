@@ -1,0 +1,94 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""Tables and pages say what the records say, and those of the repository are up to date."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from flow_rl.benchmark.records import read_records, write_json
+from flow_rl.benchmark.report import color, fill, filled, results_table, summary_table, write_report
+
+from .conftest import record
+
+ROOT = Path(__file__).parents[2]
+
+
+def cells(table, learner):
+    (row,) = (line for line in table.splitlines() if f"| {learner} |" in line)
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_results_of_each_learner(records):
+    row = cells(results_table(records), "rldt")
+    assert row[:5] == ["`FlowRL-Lift-Franka`", "rldt", "ours", "2", "2,000"]
+    assert row[5] == "20.0% [15.0%, 25.0%]"
+    assert row[6].startswith("50.0% [") and row[7] == "40.0, 60.0"
+    assert row[8] == "50.0 points", "the worse seed's fall after its highest evaluation"
+    assert row[9] == "60.0%", "mean of (20 + 2 * 90 + 40) / 4 and (20 + 2 * 80 + 60) / 4"
+    assert cells(results_table(records), "score_flow")[8] == "0.0 points"
+
+
+def test_summary_compares_on_common_tasks_only(records):
+    more = [*records, record("rldt", 0, [0, 0, 0], task="FlowRL-Can-Franka")]
+    table = summary_table(more)
+    assert "Over 1 task: `FlowRL-Lift-Franka`." in table
+    row = cells(table, "score_flow")
+    assert row[1].startswith("75.0% [")
+    assert row[2].startswith("rldt: 1.00 [")
+    assert row[3] == "2,000 (median), 1 of 2"
+    assert cells(table, "rldt")[3] == "929 (median), 2 of 2", "that 90 and 80 % were lost again is in the other table"
+
+
+def test_marked_tables_are_filled_and_others_left_alone(records, tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- benchmark results toy -->\nold\n<!-- end -->\nafter\n")
+    fill(path, records)
+    text = path.read_text()
+    assert text.startswith("before\n<!-- benchmark results toy -->\n") and text.endswith("<!-- end -->\nafter\n")
+    assert results_table(records) in text and "old" not in text
+    assert filled(text, records) == text
+    changed = [*records[:-1], record("score_flow", 1, [20, 60, 81])]
+    assert filled(text, changed) != text, "a table of other records is another one"
+
+
+@pytest.mark.parametrize("mark", ["results none", "fancy toy"])
+def test_marks_without_records_are_refused(mark, records):
+    with pytest.raises(ValueError, match=f"benchmark {mark} .*results, summary.*toy"):
+        filled(f"<!-- benchmark {mark} -->\n<!-- end -->", records)
+
+
+def test_learners_keep_their_colours():
+    one = color("rldt", "rldt", {"rldt"})
+    assert one == color("rldt", "rldt", {"rldt", "score_flow", "variant"})
+    colors = {color(name, "rldt", {"a", "b", "rldt"}) for name in ("a", "b", "rldt")}
+    assert len(colors) == 3
+
+
+def test_the_page_holds_everything(records, tmp_path):
+    page = write_report(records, tmp_path).read_text()
+    assert "data:image/png;base64," in page and "score_flow" in page and "a processor, 2 cores, no GPU" in page
+    picture = cv2.imread(str(tmp_path / "toy.png"))
+    assert picture.std() > 5, "curves are drawn"
+
+
+def test_records_survive_the_disk(records, tmp_path):
+    for each in records:
+        write_json(tmp_path / "toy" / f"{each['task']}__{each['learner']}__{each['seed']}.json", each)
+    assert read_records(tmp_path) == records
+    assert read_records(tmp_path, ["other"]) == []
+    assert len((tmp_path / "toy" / "FlowRL-Lift-Franka__rldt__0.json").read_text()) < 4096
+    (tmp_path / "toy" / "a__b__0.json").write_text('{"suite": "toy"}')
+    with pytest.raises(ValueError, match="a__b__0.json is no record: it lacks curve, final"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["README.md", "benchmarks/RESULTS.md"])
+def test_tables_of_the_repository_equal_their_records(name):
+    path = ROOT / name
+    if not path.is_file():
+        pytest.skip("not in a checkout")
+    text = path.read_text()
+    assert filled(text, read_records(ROOT / "benchmarks" / "records")) == text, "run flow-rl benchmark report --fill"
