@@ -11,7 +11,7 @@ import torch
 from tensordict import TensorDict
 
 from flow_rl import testing
-from flow_rl.algorithms.rldt import times_covariance, transport_losses
+from flow_rl.algorithms.rldt import agreement, times_covariance, transport_losses
 from flow_rl.flows import velocity_to_target
 from flow_rl.testing import FilmedPointMass, PointMass
 from tests.algorithms.conftest import OnPolicyRunner, collect, make_cfg
@@ -117,7 +117,7 @@ def test_the_action_gradient_is_that_of_the_mean_member(make_alg):
     """It agrees with finite differences and leaves the critic's parameters without gradients."""
     alg = make_alg()
     latent, actions = torch.randn(2, 2), 0.5 * torch.randn(2, 3, 4)
-    gradient = alg.action_gradient(latent, actions)
+    gradient = alg.action_gradient(latent, actions).mean(dim=0)
     critic = copy.deepcopy(alg.critic).double()
     direction = torch.randn(2, 3, 4, dtype=torch.float64)
 
@@ -185,7 +185,9 @@ def test_foresight(make_runner, monkeypatch, dueling):
         said = factor * batch["targets"].flatten(1, 2) + 0.1
         said[~batch["valid"].flatten(1, 2)] = 100.0  # what does not exist does not count
         monkeypatch.setattr(alg.critic, "estimates", lambda latent, action, said=said: said.expand(2, -1, -1))
-        assert alg.td_critic.foresight(batch).item() == pytest.approx((factor > 0) - (factor < 0), abs=1e-3)
+        assert alg.td_critic.foresight(batch)["foresight"].item() == pytest.approx(
+            (factor > 0) - (factor < 0), abs=1e-3
+        )
 
 
 def test_bootstrap(make_alg):
@@ -543,3 +545,14 @@ def test_compiled_with_cuda_graphs():
     runner = OnPolicyRunner(PointMass(64, device="cuda:0"), cfg, device="cuda:0")
     runner.learn(2)
     assert all(torch.isfinite(value).all() for value in runner.alg.actor.state_dict().values())
+
+
+def test_agreement_of_critics():
+    """1 for equal gradients, -1 / (M - 1) where they cancel, about 0 for noise."""
+    torch.manual_seed(0)
+    one = torch.randn(1, 64, 8, 16)
+    assert agreement(one.expand(3, -1, -1, -1)).item() == pytest.approx(1.0, rel=1e-5)
+    assert agreement(torch.cat([one, -one])).item() == pytest.approx(-1.0, rel=1e-5)
+    assert abs(agreement(torch.randn(4, 64, 8, 16)).item()) < 0.02
+    signal = one + torch.randn(2, 64, 8, 16)
+    assert agreement(signal).item() == pytest.approx(0.5, abs=0.03), "half of the square is signal"

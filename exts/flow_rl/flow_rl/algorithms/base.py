@@ -25,6 +25,7 @@ from .evaluator import Evaluator
 from .log import to_host
 from .optimizer import GroupedAdamW, ParameterGroup
 from .parts import Parts
+from .probe import Probe
 from .settings import LearnerSettings
 
 
@@ -58,6 +59,7 @@ class FlowAlgorithm(ABC):
         multi_gpu_cfg: dict | None,
         view: CriticView | None,
         modules: dict[str, nn.Module],
+        probe: Probe,
     ):
         """Build the bookkeeping.
 
@@ -71,6 +73,7 @@ class FlowAlgorithm(ABC):
             multi_gpu_cfg: Ranks, as the stock runner describes them.
             view: What the critic sees of images, if it sees any.
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
+            probe: What sees how the policy moves.
         """
         self.env, self.settings = env, settings
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
@@ -80,7 +83,8 @@ class FlowAlgorithm(ABC):
 
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.observe = Door(view, device)
-        modules = modules if view is None else modules | {"view": view}
+        self.probe = probe
+        modules = modules | {"probe": probe} | ({} if view is None else {"view": view})
         modules = {name: module.to(device) for name, module in modules.items()}
         self.parts = Parts(actor=self.actor, critic=self.critic, **modules)
         self.unsaved: set[str] = set()
@@ -181,6 +185,7 @@ class FlowAlgorithm(ABC):
         """Exploratory chunks in the environment's units, shape (E, H * A)."""
         if self.evaluator is not None and self.evaluator.obs is not None:
             obs, self.evaluator.obs = self.evaluator.obs.to(self.device), None
+        self.probe.see(obs)
         obs = self.observe(obs)
         self.observe.forget()
         decision = self.explore(self.actor.get_latent(obs))
@@ -333,7 +338,7 @@ class FlowAlgorithm(ABC):
 
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         """Scalars and the means of the logged ones; everything crosses to the host at once."""
-        scalars = {**scalars, "skipped_steps": self.optimizer.skipped_steps}
+        scalars = {**scalars, **self.probe.measure(self.actor), "skipped_steps": self.optimizer.skipped_steps}
         numbers = to_host(scalars, log)
         if (skipped := int(numbers["skipped_steps"])) > 0:
             print(

@@ -20,6 +20,7 @@ from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
+from .probe import Probe
 from .settings import OffPolicySettings
 from .td_critic import TdCritic
 
@@ -69,7 +70,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
             balanced=settings.balance_successes,
         )
         modules = modules | {"target": self.td_critic.target, "replay": self.replay}
-        super().__init__(env, actor, critic, settings, modules=modules, device=device, **contract)
+        probe = Probe(actor, obs, num_steps)
+        super().__init__(env, actor, critic, settings, modules=modules, probe=probe, device=device, **contract)
         if not settings.save_replay:
             self.unsaved.add("replay")  # for its size
 
@@ -141,10 +143,11 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def update(self) -> dict[str, float]:
         """Improve critic and policy from the replay; returns the means for the log."""
         self._check_final_obs()
+        self.probe.begin(self.actor)
         self.replay.prepare(1, self.settings.window)
         # what the critic says of the newest chunks before it learns from them
         foresight = self.td_critic.foresight(self.sample_critic(new_fraction=1.0, split=False))
-        numbers = self._numbers(self.replay.statistics() | {"foresight": foresight}, self.improve())
+        numbers = self._numbers(self.replay.statistics() | foresight, self.improve())
         self._check_value_range(numbers["min_return"], numbers["max_return"])
         return self.finish_update(numbers)
 

@@ -15,12 +15,13 @@ from torch import nn
 
 from flow_rl.kernels import lambda_scan
 from flow_rl.models import FlowPolicy
-from flow_rl.objectives import explained_variance, generalized_advantages
+from flow_rl.objectives import calibration_error, explained_variance, generalized_advantages
 from flow_rl.storage.reward_scaler import RewardScaler
 from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
+from .probe import Probe
 from .settings import OnPolicySettings
 
 
@@ -68,7 +69,8 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         self.reward_scaler = RewardScaler(obs.batch_size[0], settings.gamma) if settings.scale_rewards else None
         if self.reward_scaler is not None:
             modules = modules | {"reward_scaler": self.reward_scaler}
-        super().__init__(env, actor, critic, settings, modules=modules, device=device, **contract)
+        probe = Probe(actor, obs, num_steps)
+        super().__init__(env, actor, critic, settings, modules=modules, probe=probe, device=device, **contract)
 
     """
     What a learner adds.
@@ -134,6 +136,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
     def update(self) -> dict[str, float]:
         """Epochs of mini-batches over the rollout, then one step of every schedule. Returns the means for the log."""
         self._apply_schedules()
+        self.probe.begin(self.actor)
         log: list[dict[str, torch.Tensor]] = []
         for _ in range(self.settings.num_learning_epochs):
             first = len(log)
@@ -147,6 +150,7 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         scalars = {
             **self.finish_iteration(log),
             "explained_variance": explained_variance(data["value"], data["return"]),
+            "calibration_error": calibration_error(data["value"].flatten(), data["return"].flatten()),
             "mean_value": data["value"].mean(),
         }
         if self.reward_scaler is not None:

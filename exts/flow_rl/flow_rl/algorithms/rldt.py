@@ -77,11 +77,11 @@ class Rldt(OffPolicyAlgorithm):
         return x, k.unsqueeze(-1) / num_steps
 
     def action_gradient(self, latent: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-        """Gradient of the members' mean value with respect to chunks (B, P, D) at observations (B, O)."""
-        actions = actions.detach().requires_grad_()
-        latent = latent.unsqueeze(1).expand(-1, actions.shape[1], -1)
-        values = self.critic(latent.flatten(0, 1).unsqueeze(0), actions.flatten(0, 1).unsqueeze(0))
-        return torch.autograd.grad(values.mean(dim=0).sum(), actions)[0]
+        """Gradients (M, B, P, D) of the members' values with respect to chunks (B, P, D) at observations (B, O)."""
+        actions = actions.detach().expand(self.critic.num_members, *actions.shape).requires_grad_()
+        latent = latent.unsqueeze(1).expand(-1, actions.shape[2], -1)
+        values = self.critic(latent.flatten(0, 1).expand(len(actions), -1, -1), actions.flatten(1, 2))
+        return torch.autograd.grad(values.sum(), actions)[0]
 
     def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Alignment with the field, straightness, and distance from the reference's velocity.
@@ -98,7 +98,8 @@ class Rldt(OffPolicyAlgorithm):
             states = self.flow(per_particle.flatten(0, 1)).unflatten(1, per_particle.shape[:2])  # (K + 1, B, P, D)
             ends = states[-1].clamp(-1.0, 1.0)
             x, t = self.random_states(states)
-        gradient = self.action_gradient(self.critic.get_latent(obs), ends)
+        gradients = self.action_gradient(self.critic.get_latent(obs), ends)
+        gradient = gradients.mean(dim=0)
 
         velocity = self.actor.drift(x, t, per_particle)
         landing = velocity_to_target(velocity, x, t)
@@ -121,6 +122,8 @@ class Rldt(OffPolicyAlgorithm):
         # A few states tell enough: the diagnostics lack a kernel of their own.
         few = (tensor[:64] for tensor in (landing.detach(), ends, gradient))
         metrics |= svgd_diagnostics(*few, **self.kernel_settings)
+        if len(gradients) > 1:
+            metrics["agreement"] = agreement(gradients)
         metrics["saturation"] = (ends.abs() >= 1.0).float().mean()
         return loss, {name: value.detach() for name, value in metrics.items()}
 
@@ -140,6 +143,17 @@ class Rldt(OffPolicyAlgorithm):
         """Measure distances from the present policy (a trust region), unless they are those from the first one."""
         if self.reference_follows:
             self.reference.follow(self.actor)
+
+
+def agreement(gradients: torch.Tensor) -> torch.Tensor:
+    """Mean product of two members' gradients over the mean square of one, of gradients (M, ...); M is at least 2.
+
+    1 where all critics say the same, 0 where what they say is noise.
+    """
+    members = len(gradients)
+    squares = gradients.square().sum() / members
+    products = (gradients.sum(dim=0).square().sum() - members * squares) / (members * (members - 1))
+    return products / squares.clamp(min=1e-12)
 
 
 def times_covariance(field: torch.Tensor, particles: torch.Tensor) -> torch.Tensor:

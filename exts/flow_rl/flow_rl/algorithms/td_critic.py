@@ -13,6 +13,7 @@ from tensordict import TensorDict
 
 from flow_rl.kernels import lambda_scan
 from flow_rl.models import QEnsemble
+from flow_rl.objectives import calibration_error
 
 from .optimizer import GroupedAdamW
 from .settings import OffPolicySettings
@@ -115,18 +116,22 @@ class TdCritic:
             }
 
     @torch.no_grad()
-    def foresight(self, batch: TensorDict) -> torch.Tensor:
-        """Correlation of what the ensemble predicts for windows (1, N, W) with their targets.
+    def foresight(self, batch: TensorDict) -> dict[str, torch.Tensor]:
+        """What the ensemble's predictions for windows (1, N, W) are worth, as scalars for the log.
 
-        Of a dueling critic it is A's, which also says what V has missed of states. Without any, the policy follows
-        noise.
+        `foresight` is the correlation with their targets; of a dueling critic it is A's, which also says what V has
+        missed of states. Without any, the policy follows noise. `calibration_error` is that of values, or of V.
         """
         latent, action, targets, valid = (batch[name].flatten(1, 2) for name in WINDOWS)
-        predicted = self.ensemble.estimates(latent, action)[..., -1].mean(dim=0)  # (N,)
-        target, weight = targets[0, :, -1], valid[0] / valid[0].sum().clamp(min=1)
+        estimates = self.ensemble.estimates(latent, action).mean(dim=0)  # (N, F)
+        error = calibration_error(estimates[:, 0], targets[0, :, 0], valid[0])
+        predicted, target, weight = estimates[:, -1], targets[0, :, -1], valid[0] / valid[0].sum().clamp(min=1)
         predicted, target = (x - (weight * x).sum() for x in (predicted, target))
         spread = ((weight * predicted.square()).sum() * (weight * target.square()).sum()).sqrt()
-        return (weight * predicted * target).sum() / spread.clamp(min=1e-12)
+        return {
+            "foresight": (weight * predicted * target).sum() / spread.clamp(min=1e-12),
+            "calibration_error": error,
+        }
 
     def compile(self, mode: str) -> None:
         """Compile the loss; in "reduce-overhead" mode it becomes a CUDA graph."""

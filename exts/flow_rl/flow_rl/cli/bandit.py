@@ -72,7 +72,7 @@ def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, t
     with torch.no_grad():
         ends = policy.sample(latent)
     few = ends[:num_arrows].unsqueeze(0)
-    gradient = alg.action_gradient(torch.zeros(1, 1), few)
+    gradient = alg.action_gradient(torch.zeros(1, 1), few).mean(dim=0)
     return {"ends": ends, "particles": few[0], "field": svgd_field(few, few, gradient, **alg.field)[0]}
 
 

@@ -4,10 +4,12 @@
 """Objectives: functions from tensors to losses and targets."""
 
 from .advantages import explained_variance, generalized_advantages, lambda_returns
+from .calibration import calibration_error
 from .flow_matching import flow_matching_loss
 from .ppo import PpoSurrogate, ppo_surrogate, value_loss
 
 __all__ = [
+    "calibration_error",
     "PpoSurrogate",
     "explained_variance",
     "flow_matching_loss",

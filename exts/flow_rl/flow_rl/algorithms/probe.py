@@ -1,0 +1,114 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What learning does to a policy, seen at states, noise and times that stay the same."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from tensordict import TensorDict
+from torch import nn
+
+from flow_rl.flows import interpolate
+from flow_rl.models import FlowPolicy
+
+
+class Probe(nn.Module):
+    """Measures how far a policy moves in an iteration and has moved in all, how varied it is, and how bent its flow.
+
+    States are those of the first iteration's decisions, N of them; each has two noises of its own. Nothing here draws
+    from training's random numbers or asks the host for anything.
+    """
+
+    def __init__(self, policy: FlowPolicy, obs: TensorDict, num_steps: int, num_states: int = 128):
+        """Allocate the probe.
+
+        Args:
+            policy: A policy of the kind that is measured.
+            obs: One step's observations (E,).
+            num_steps: Decisions per environment and iteration, over which states are spread.
+            num_states: About how many states; fewer if they are pictures.
+        """
+        super().__init__()
+        self.groups = list(policy.obs_groups)
+        wanted = num_states // 4 if policy.image_shapes else num_states
+        self.rows = min(math.ceil(wanted / num_steps), obs.batch_size[0])
+        num, dim, steps = self.rows * num_steps, policy.output_dim, policy.num_flow_steps
+        for group in self.groups:
+            like = obs[group]
+            self.register_buffer(f"obs_{group}", torch.zeros(num, *like.shape[1:], dtype=like.dtype))
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer("noise", torch.randn(2, num, dim, generator=generator))
+        for name in ("first", "before"):
+            self.register_buffer(f"velocity_{name}", torch.zeros(steps, num, dim))
+        self.register_buffer("chunks", torch.zeros(num, dim))
+        self.filled, self.size, self.began = 0, num, False
+        self.LOCAL = set(self.state_dict())  # each rank has its own environments
+
+    def adapt(self, state: dict) -> dict:
+        """State of a checkpoint; states of another number or kind begin anew."""
+        own = self.state_dict()
+        self.began = all(key in state and state[key].shape == value.shape for key, value in own.items())
+        self.filled = self.size if self.began else 0
+        return state if self.began else own
+
+    def see(self, obs: TensorDict) -> None:
+        """Take a few of a decision's observations (E,) until all states are known."""
+        if self.filled < self.size:
+            for group in self.groups:
+                getattr(self, f"obs_{group}")[self.filled : self.filled + self.rows] = obs[group][: self.rows]
+            self.filled += self.rows
+
+    @torch.no_grad()
+    def begin(self, policy: FlowPolicy) -> None:
+        """Take note of the policy that an iteration begins with."""
+        if self.filled < self.size:
+            return
+        states = self._states(policy)
+        if not self.began:
+            self.began = True
+            self.chunks.copy_(states[-1, 0])
+            self.velocity_first.copy_(self._velocities(policy))
+        self.velocity_before.copy_(self._velocities(policy))
+
+    @torch.no_grad()
+    def measure(self, policy: FlowPolicy) -> dict[str, torch.Tensor]:
+        """Scalars about the policy that an iteration ends with; none before all states are known.
+
+        `policy_move` and `policy_distance` are mean squared differences of velocities, per coordinate, from the policy
+        at the beginning of the iteration and of learning; `policy_chunk_distance` is the mean distance of chunks from
+        the same noise, `policy_spread` that of chunks from two noises, in normalised units and per root of
+        coordinates; `policy_bend` is how far the landing points of the steps lie from the ends, likewise.
+        """
+        if not self.began:
+            return {}
+        velocities, states = self._velocities(policy), self._states(policy)
+        steps, root = policy.num_flow_steps, math.sqrt(policy.output_dim)
+        landing = torch.stack(
+            [states[k] + (steps - k) * (states[k + 1] - states[k]) for k in range(steps)]
+        )  # (K, 2, N, D), where each step points at
+        return {
+            "policy_move": (velocities - self.velocity_before).square().mean(),
+            "policy_distance": (velocities - self.velocity_first).square().mean(),
+            "policy_chunk_distance": (states[-1, 0] - self.chunks).norm(dim=-1).mean() / root,
+            "policy_spread": (states[-1, 0] - states[-1, 1]).norm(dim=-1).mean() / root,
+            "policy_bend": (landing - states[-1]).norm(dim=-1).mean() / root,
+        }
+
+    def _latent(self, policy: FlowPolicy) -> torch.Tensor:
+        """What the policy makes of the states, (N, L)."""
+        return policy.get_latent({group: getattr(self, f"obs_{group}") for group in self.groups})
+
+    def _states(self, policy: FlowPolicy) -> torch.Tensor:
+        """States of the flow from both noises, (K + 1, 2, N, D)."""
+        latent = self._latent(policy).repeat(2, 1)
+        return policy.flow(latent, self.noise.flatten(0, 1)).unflatten(1, self.noise.shape[:2])
+
+    def _velocities(self, policy: FlowPolicy) -> torch.Tensor:
+        """Velocities (K, N, D) on lines from noise to the chunks of the policy that learning began with."""
+        steps, latent = policy.num_flow_steps, self._latent(policy)
+        noise = self.noise[0]
+        times = [torch.full_like(noise[:, :1], k / steps) for k in range(steps)]
+        return torch.stack([policy.drift(interpolate(noise, self.chunks, t), t, latent) for t in times])

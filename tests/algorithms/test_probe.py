@@ -1,0 +1,92 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""What the log says of a policy is what happened to it."""
+
+import pytest
+import torch
+from tensordict import TensorDict
+
+from flow_rl.algorithms.probe import Probe
+from flow_rl.configs import learners
+
+every_learner = pytest.mark.parametrize("learner", sorted(learners()))
+
+
+@pytest.fixture
+def policy(make_runner):
+    return make_runner("rldt").alg.actor
+
+
+def filled(policy, num_steps=6):
+    obs = TensorDict({"policy": torch.randn(32, 2)}, batch_size=[32])
+    probe = Probe(policy, obs, num_steps)
+    for _ in range(num_steps):
+        probe.see(TensorDict({"policy": torch.randn(32, 2)}, batch_size=[32]))
+    return probe
+
+
+def test_a_policy_that_stays_has_not_moved(policy):
+    probe = filled(policy)
+    probe.begin(policy)
+    numbers = probe.measure(policy)
+    assert numbers["policy_move"] == numbers["policy_distance"] == numbers["policy_chunk_distance"] == 0.0
+    assert numbers["policy_spread"] > 0.1 and numbers["policy_bend"] > 0.0
+
+
+def test_moves_of_iterations_and_the_whole_way(policy):
+    """The velocity is shifted by 0.1 in each of two iterations: chunks move as far, velocities by its square."""
+    probe = filled(policy)
+    bias = policy.velocity.backbone
+    bias = [module for module in bias.modules() if isinstance(module, torch.nn.Linear)][-1].bias
+    for iteration in (1, 2):
+        probe.begin(policy)
+        with torch.no_grad():
+            bias.add_(0.1)
+        numbers = probe.measure(policy)
+        assert numbers["policy_move"] == pytest.approx(0.01, rel=1e-3)
+        assert numbers["policy_distance"] == pytest.approx((0.1 * iteration) ** 2, rel=1e-3)
+    assert 0.05 < numbers["policy_chunk_distance"] < 0.4
+
+
+def test_a_straight_flow_has_no_bend(policy):
+    """A velocity that depends on neither state nor time is straight, where no bound on states bends it."""
+    probe = filled(policy)
+    probe.noise.mul_(0.1)
+    with torch.no_grad():
+        for parameter in policy.velocity.backbone.parameters():
+            parameter.zero_()
+    probe.begin(policy)
+    assert probe.measure(policy)["policy_bend"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_nothing_is_said_before_states_are_known(policy):
+    probe = Probe(policy, TensorDict({"policy": torch.zeros(32, 2)}, batch_size=[32]), 6)
+    probe.begin(policy)
+    assert probe.measure(policy) == {}
+
+
+def test_training_is_not_disturbed(policy):
+    probe = filled(policy)
+    before = torch.get_rng_state()
+    probe.begin(policy)
+    probe.measure(policy)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_learner
+def test_every_learner_says_how_its_policy_moves(learner, make_runner):
+    """Over two iterations the whole way is not the second step; a resumed run measures from the same beginning."""
+    runner = make_runner(learner)
+    seen = []
+    update = runner.alg.update
+    runner.alg.update = lambda: seen.append(update()) or seen[-1]
+    runner.learn(2)
+    assert 0.0 < seen[0]["policy_move"] == pytest.approx(seen[0]["policy_distance"], rel=1e-5)
+    assert seen[1]["policy_distance"] != pytest.approx(seen[1]["policy_move"], rel=1e-3)
+    again = make_runner(learner)
+    again.alg.load(runner.alg.save())
+    again.alg.probe.begin(again.alg.actor)
+    found = again.alg.probe.measure(again.alg.actor)
+    assert found["policy_distance"].item() == pytest.approx(seen[1]["policy_distance"], rel=1e-4)
+    assert found["policy_move"] == 0.0
