@@ -112,18 +112,10 @@ FURNITURE_VISION: Settings = {"rldt": {"obs_groups.critic": ["state", "privilege
 # A net twice as wide, for more variety than the usual one can learn.
 WIDE: Settings = {"all": {"actor.hidden_dims": [1024, 1024, 1024]}, "pretrain": {"num_steps": 50000}}
 
-# RLDT's numbers in its paper, whose runs take 10 to 500 million control steps.
-PAPER: Settings = {
-    "rldt": {
-        "algorithm.learning_rate": 2.0e-5,
-        "algorithm.consistency_coef": 0.5,
-        "algorithm.reference_coef": 0.2,
-        "algorithm.exploration_std": 1.0,
-    },
-}
-
 # Tokens of actions instead of one perceptron of the whole chunk; slower on a CPU.
 TRANSFORMER: Settings = {"all": {"actor.backbone.kind": "transformer"}}
 
-PRESETS: dict[str, Settings] = {"wide": WIDE, "transformer": TRANSFORMER, "paper": PAPER}
-"""What a user may add to any task: ``presets=wide`` on the command line."""
+PRESETS: dict[str, Settings] = {"wide": WIDE, "transformer": TRANSFORMER}
+"""What a user may add to any task: ``presets=wide`` on the command line.
+
+``presets=paper`` is that of :mod:`flow_rl_tasks.papers`."""

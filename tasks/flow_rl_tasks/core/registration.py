@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import gymnasium as gym
 
-from flow_rl.configs.compose import PRETRAIN, Settings, concerning, entry_points, factory
+from flow_rl.configs.compose import PRETRAIN, Settings, combined, concerning, entry_points, factory
+from flow_rl_tasks import papers
 from flow_rl_tasks.settings import PRESETS, VISION
 
 DEFAULT_LEARNER = "score_flow"
@@ -24,6 +25,7 @@ def register_task(
     env_cfg: str,
     expert: str | None = None,
     settings: Sequence[Settings] = (),
+    paper: Settings | None = None,
     agents: Mapping[str, str] | None = None,
     env: str = "flow_rl_tasks.core.env:ManipulationEnv",
     obs_dim: int | None = None,
@@ -39,13 +41,15 @@ def register_task(
         env_cfg: ``"module:Class"`` of the environment configuration.
         expert: ``"module:Class"`` of the scripted expert, if there is one.
         settings: What the task sets for pretraining and the learners; the last one wins.
+        paper: What `presets=paper` sets for this task, besides what it sets for all.
         agents: ``"module:Class"`` per learner to which settings apply, instead of the learner's own configuration.
         env: ``"module:Class"`` of the environment.
         obs_dim: Numbers that a policy sees besides pictures.
         action_dim: Numbers of an action. What these two say is listed by ``flow-rl tasks``, which starts no simulator.
     """
+    presets = PRESETS | {"paper": combined(papers.ALL, paper or {})}
     kwargs = {
-        f"{name}_cfg_entry_point": factory(name, settings, PRESETS, base=(agents or {}).get(name))
+        f"{name}_cfg_entry_point": factory(name, settings, presets, base=(agents or {}).get(name))
         for name in entry_points()
     }
     kwargs["rsl_rl_cfg_entry_point"] = kwargs[f"{DEFAULT_LEARNER}_cfg_entry_point"]
@@ -73,7 +77,7 @@ def register_with_vision(
     vision: Sequence[Settings] = (VISION,),
     obs_dim: int | None = None,
     vision_obs_dim: int | None = None,
-    **options: str | int,
+    **options: str | int | Settings,
 ) -> None:
     """Register a task and ``<task_id>-Vision``, which is seen through cameras; see :func:`register_task`.
 

@@ -3,6 +3,7 @@
 
 """Furniture assembly: what all furniture tasks share. Each furniture is a folder below this one."""
 
+from flow_rl_tasks import papers
 from flow_rl_tasks.core.registration import register_task
 from flow_rl_tasks.settings import FURNITURE, FURNITURE_VISION, VISION, WIDE, highest_return
 
@@ -35,6 +36,7 @@ def register_furniture(name: str, module: str, num_joints: int, wide: tuple[str,
                 expert=f"{__name__}.expert:AssemblyExpert",
                 env=f"{__name__}.furniture_env:FurnitureEnv",
                 settings=(*settings, *variant),
+                paper=papers.FURNITURE,
                 obs_dim=16 + 9 * num_poses,
                 action_dim=10,
             )

@@ -9,6 +9,7 @@ targets and in others other things; ``Mixed``, never all four targets in one epi
 place of the kettle and, slightly, the joints of the arm.
 """
 
+from flow_rl_tasks import papers
 from flow_rl_tasks.core.registration import register_with_vision
 from flow_rl_tasks.settings import KITCHEN, highest_return
 
@@ -18,6 +19,7 @@ for _name, _goal in {"Complete": "", "Partial": "", "Mixed": "Mixed"}.items():
         env_cfg=f"{__name__}.kitchen_env_cfg:Kitchen{_goal}EnvCfg",
         expert=f"{__name__}.expert:{_name}Expert",
         settings=(KITCHEN, highest_return(4.0)),
+        paper=papers.KITCHEN_MIXED if _name == "Mixed" else papers.KITCHEN,
         obs_dim=35,
         vision_obs_dim=9,
         action_dim=9,

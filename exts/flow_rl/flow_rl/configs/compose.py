@@ -107,6 +107,12 @@ def concerning(name: str, record: Settings) -> dict[str, Any]:
     return {path: value for group in groups for path, value in record.get(group, {}).items()}
 
 
+def combined(*records: Settings) -> Settings:
+    """Return one record that sets what several do, the last one winning."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return {name: {path: value for record in records for path, value in record.get(name, {}).items()} for name in names}
+
+
 def set_field(cfg: Any, path: str, value: Any) -> None:
     """Set the field of a configuration that a dotted path names; where mappings lie on the path, their keys.
 

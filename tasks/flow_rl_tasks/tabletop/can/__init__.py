@@ -8,12 +8,14 @@ where the can stands and, slightly, the joints of the arm. The task is solved wh
 the gripper has left it.
 """
 
+from flow_rl_tasks import papers
 from flow_rl_tasks.core.registration import register_with_vision
 
 register_with_vision(
     "FlowRL-Can-Franka",
     env_cfg=f"{__name__}.can_env_cfg:CanEnvCfg",
     expert=f"{__name__}.expert:CanExpert",
+    paper=papers.CAN,
     obs_dim=23,
     vision_obs_dim=9,
     action_dim=7,

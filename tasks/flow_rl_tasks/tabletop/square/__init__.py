@@ -8,6 +8,7 @@ Randomised at each reset are where the nut lies, its yaw (all directions) and, s
 is solved when the nut is on the lower half of the peg and the gripper has left it.
 """
 
+from flow_rl_tasks import papers
 from flow_rl_tasks.core.registration import register_with_vision
 from flow_rl_tasks.settings import SQUARE
 
@@ -16,6 +17,7 @@ register_with_vision(
     env_cfg=f"{__name__}.square_env_cfg:SquareEnvCfg",
     expert=f"{__name__}.expert:SquareExpert",
     settings=(SQUARE,),
+    paper=papers.SQUARE,
     obs_dim=23,
     vision_obs_dim=9,
     action_dim=7,
