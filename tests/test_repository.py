@@ -44,8 +44,8 @@ def pins(requirements: list[str]) -> dict[str, str]:
 
 
 def requirements(project: dict) -> list[str]:
-    """What the package asks for, with and without its extras."""
-    extras = project["project"]["optional-dependencies"].values()
+    """What the package asks for, with and without its extras, but for what its developers use."""
+    extras = [each for name, each in project["project"]["optional-dependencies"].items() if name != "dev"]
     return [*project["project"]["dependencies"], *itertools.chain.from_iterable(extras)]
 
 

@@ -25,6 +25,7 @@ OPTIONS = {
     "watch": ["--checkpoint", "--particles", "--port", "(default: 8080)", "(default: 1)"],
     "record": ["--checkpoint", "--particles", "--formats", "(default: outputs/record)"],
     "demo": ["--smoke", "--learner", "score_flow", "(default: 0)"],
+    "benchmark": ["SUITE", "--records", "--jobs", "--list", "(default: outputs/benchmark)"],
     "bandit": ["--iterations", "--seed"],
     "tasks": [],
     "learners": [],
