@@ -54,12 +54,14 @@ class FlowAlgorithm(ABC):
         critic: nn.Module,
         settings: LearnerSettings,
         *,
+        obs: TensorDict,
+        num_steps: int,
         num_iterations: int,
         device: str,
         multi_gpu_cfg: dict | None,
         view: CriticView | None,
+        fields: dict[str, tuple[int, ...]],
         modules: dict[str, nn.Module],
-        probe: Probe,
     ):
         """Build the bookkeeping.
 
@@ -68,12 +70,14 @@ class FlowAlgorithm(ABC):
             actor: The policy to improve.
             critic: What judges it.
             settings: The learner's.
+            obs: One step's observations.
+            num_steps: Decisions per environment and iteration T.
             num_iterations: Length of the schedules.
             device: Where learning happens.
             multi_gpu_cfg: Ranks, as the stock runner describes them.
             view: What the critic sees of images, if it sees any.
+            fields: Shape per decision of what the learner keeps besides what its base does.
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
-            probe: What sees how the policy moves.
         """
         self.env, self.settings = env, settings
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
@@ -83,12 +87,14 @@ class FlowAlgorithm(ABC):
 
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.observe = Door(view, device)
-        self.probe = probe
-        modules = modules | {"probe": probe} | ({} if view is None else {"view": view})
-        modules = {name: module.to(device) for name, module in modules.items()}
-        self.parts = Parts(actor=self.actor, critic=self.critic, **modules)
+        self.probe = Probe(actor, obs, num_steps)
         self.unsaved: set[str] = set()
         """Names of parts that checkpoints leave out."""
+        modules = modules | self.remember(obs.to(device), num_steps, fields) | {"probe": self.probe}
+        if view is not None:
+            modules["view"] = view
+        modules = {name: module.to(device) for name, module in modules.items()}
+        self.parts = Parts(actor=self.actor, critic=self.critic, **modules)
         more = self.more_groups()
         taken = {id(parameter) for group in more.values() for parameter in group.parameters}
         mine = [parameter for parameter in self.actor_parameters() if id(parameter) not in taken]
@@ -127,6 +133,13 @@ class FlowAlgorithm(ABC):
     @abstractmethod
     def critic_dim(num_actions: int) -> int:
         """Size that the critic is built with, given the size of a flattened chunk."""
+
+    @abstractmethod
+    def remember(self, obs: TensorDict, num_steps: int, fields: dict[str, tuple[int, ...]]) -> dict[str, nn.Module]:
+        """Make room for what an iteration collects, and return the modules among it; arguments are the constructor's.
+
+        Actor, critic and settings are there already.
+        """
 
     @abstractmethod
     def explore(self, latent: torch.Tensor) -> Decision:

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
-from .probe import Probe
-from .settings import OffPolicySettings
 from .td_critic import TdCritic
 
 
@@ -31,49 +27,21 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     From the first decision to the numbers for the log nothing waits for the device.
     """
 
-    def __init__(
-        self,
-        env: VecEnv,
-        actor: FlowPolicy,
-        critic: QEnsemble,
-        settings: OffPolicySettings,
-        *,
-        obs: TensorDict,
-        num_steps: int,
-        fields: dict[str, tuple[int, ...]],
-        modules: dict[str, nn.Module],
-        device: str,
-        **contract,
-    ):
-        """Build the bookkeeping.
-
-        Args:
-            env: The environments.
-            actor: The policy to improve.
-            critic: Action values.
-            settings: The learner's.
-            obs: One step's observations.
-            num_steps: Decisions per environment and iteration.
-            fields: Shape per decision of what the learner keeps besides the chunk.
-            modules: The learner's own networks.
-            device: Where learning happens.
-            contract: The rest, as the base class has it.
-        """
-        num_envs = obs.batch_size[0]
-        self.td_critic = TdCritic(critic, settings)
+    def remember(self, obs: TensorDict, num_steps: int, fields: dict[str, tuple[int, ...]]) -> dict[str, nn.Module]:
+        """Make room for trajectories, and copy the critic as its target."""
+        settings, num_envs = self.settings, obs.batch_size[0]
+        self.td_critic = TdCritic(self.critic, settings)
         self.replay = TrajectoryReplay(
-            obs.select(*kept_groups(actor, critic)).to(device),
-            {"action": (actor.output_dim,), **fields},
+            obs.select(*kept_groups(self.actor, self.critic)),
+            {"action": (self.actor.output_dim,), **fields},
             capacity=settings.capacity * num_envs,
-            max_length=int(env.max_episode_length),
-            num_subsets=critic.num_members if settings.disjoint else 1,
+            max_length=int(self.env.max_episode_length),
+            num_subsets=self.critic.num_members if settings.disjoint else 1,
             balanced=settings.balance_successes,
         )
-        modules = modules | {"target": self.td_critic.target, "replay": self.replay}
-        probe = Probe(actor, obs, num_steps)
-        super().__init__(env, actor, critic, settings, modules=modules, probe=probe, device=device, **contract)
         if not settings.save_replay:
             self.unsaved.add("replay")  # for its size
+        return {"target": self.td_critic.target, "replay": self.replay}
 
     """
     What a learner adds.

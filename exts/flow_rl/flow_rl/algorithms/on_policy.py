@@ -8,54 +8,27 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from rsl_rl.env import VecEnv
-from rsl_rl.models import MLPModel
 from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.kernels import lambda_scan
-from flow_rl.models import FlowPolicy
 from flow_rl.objectives import calibration_error, explained_variance, generalized_advantages
 from flow_rl.storage.reward_scaler import RewardScaler
 from flow_rl.storage.rollout import RolloutStorage
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
-from .probe import Probe
-from .settings import OnPolicySettings
 
 
 class OnPolicyAlgorithm(FlowAlgorithm):
     """Learning from the present rollout. A learner says what it explores with, what it keeps, and its loss."""
 
-    def __init__(
-        self,
-        env: VecEnv,
-        actor: FlowPolicy,
-        critic: MLPModel,
-        settings: OnPolicySettings,
-        *,
-        obs: TensorDict,
-        num_steps: int,
-        fields: dict[str, tuple[int, ...]],
-        modules: dict[str, nn.Module],
-        device: str,
-        **contract,
-    ):
-        """Build the bookkeeping.
+    reward_scaler: RewardScaler | None = None
+    """What rewards are divided by, if by anything."""
 
-        Args:
-            env: The environments.
-            actor: The policy to improve.
-            critic: State values.
-            settings: The learner's.
-            obs: One step's observations.
-            num_steps: Decisions per environment and iteration T.
-            fields: Shape per decision of what the learner keeps.
-            modules: The learner's own networks.
-            device: Where learning happens.
-            contract: The rest, as the base class has it.
-        """
+    def remember(self, obs: TensorDict, num_steps: int, fields: dict[str, tuple[int, ...]]) -> dict[str, nn.Module]:
+        """Make room for a rollout."""
+        settings = self.settings
         decisions = num_steps * obs.batch_size[0]
         require(
             decisions >= 2 * settings.num_mini_batches,
@@ -64,13 +37,12 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             f"at most half the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
             "lower it, or raise agent.num_steps_per_env.",
         )
-        self.kept = kept_groups(actor, critic)
-        self.storage = RolloutStorage(obs.select(*self.kept), num_steps, fields, device)
-        self.reward_scaler = RewardScaler(obs.batch_size[0], settings.gamma) if settings.scale_rewards else None
-        if self.reward_scaler is not None:
-            modules = modules | {"reward_scaler": self.reward_scaler}
-        probe = Probe(actor, obs, num_steps)
-        super().__init__(env, actor, critic, settings, modules=modules, probe=probe, device=device, **contract)
+        self.kept = kept_groups(self.actor, self.critic)
+        self.storage = RolloutStorage(obs.select(*self.kept), num_steps, fields, self.device)
+        if not settings.scale_rewards:
+            return {}
+        self.reward_scaler = RewardScaler(obs.batch_size[0], settings.gamma)
+        return {"reward_scaler": self.reward_scaler}
 
     """
     What a learner adds.
