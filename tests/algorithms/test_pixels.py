@@ -32,16 +32,14 @@ def make(make_runner, learner: str, env: PointMass | None = None, **options):
 def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runner):
     runner = make(make_runner, learner, time_limit_is_terminal=False)
     alg = runner.alg
-    before = [
-        copy.deepcopy(module.state_dict()) for module in (alg.observe.view, alg.actor.observer.encoder, alg.critic)
-    ]
+    before = [copy.deepcopy(module.state_dict()) for module in (alg.door.view, alg.actor.observer.encoder, alg.critic)]
     runner.learn(2)
-    after = [module.state_dict() for module in (alg.observe.view, alg.actor.observer.encoder, alg.critic)]
+    after = [module.state_dict() for module in (alg.door.view, alg.actor.observer.encoder, alg.critic)]
     changed = [any(not torch.equal(a[key], b[key]) for key in a) for a, b in zip(before, after, strict=True)]
     assert changed == [False, True, True]
     assert all(torch.isfinite(value).all() for state in after for value in state.values())
     obs = runner.env.get_observations()
-    seen = alg.observe(obs)
+    seen = alg.door(obs)
     assert seen["front_features"].shape == (8, 8) and torch.equal(seen["policy"], obs["policy"])
 
 
@@ -49,8 +47,8 @@ def test_critics_learn_from_pixels_and_leave_their_view_alone(learner, make_runn
 def test_each_picture_is_encoded_once_for_the_critic(learner, make_runner, monkeypatch):
     """Of 6 decisions in 8 environments: those acted upon, those before resets, and one more to end the rollout."""
     runner = make(make_runner, learner, time_limit_is_terminal=False)
-    encoded, encode = [], runner.alg.observe.view._encode
-    monkeypatch.setattr(runner.alg.observe.view, "_encode", lambda obs: encoded.append(len(obs)) or encode(obs))
+    encoded, encode = [], runner.alg.door.view._encode
+    monkeypatch.setattr(runner.alg.door.view, "_encode", lambda obs: encoded.append(len(obs)) or encode(obs))
     runner.learn(1)
     assert sum(encoded) == 8 * (7 + 6)
 
@@ -64,12 +62,12 @@ def test_observations_in_the_same_object_are_seen_anew(learner, make_runner):
     alg.train_mode()
     with torch.inference_mode():
         actions = alg.act(obs)
-        before = alg.observe.view(obs)["front_features"]
+        before = alg.door.view(obs)["front_features"]
         following, rewards, dones, extras = env.step(actions)
         obs.update_(following)
         alg.process_env_step(obs, rewards, dones, extras)
-        seen = alg.observe(obs)["front_features"]
-        torch.testing.assert_close(seen, alg.observe.view(following)["front_features"])
+        seen = alg.door(obs)["front_features"]
+        torch.testing.assert_close(seen, alg.door.view(following)["front_features"])
         assert not torch.equal(seen, before)
 
 
@@ -88,7 +86,7 @@ def test_the_view_is_that_of_the_pretrained_policy(learner, make_runner, tmp_pat
     torch.save(pretrained(teacher), tmp_path / "pretrained.pt")
     runner = make(make_runner, learner, from_scratch=False)
     runner.load(str(tmp_path / "pretrained.pt"))
-    view = runner.alg.observe.view
+    view = runner.alg.door.view
     obs = runner.env.get_observations()
     features = teacher.get_latent(obs)[:, teacher.obs_dim :]
     torch.testing.assert_close(view(obs)["front_features"], features)
@@ -125,4 +123,4 @@ def test_cameras_of_the_critic_are_the_actors(learner, make_runner):
 @every_learner
 def test_without_images_nothing_is_added(learner, make_runner):
     runner = make(make_runner, learner, critic=("policy",))
-    assert runner.alg.observe.view is None and "view_state_dict" not in runner.alg.save()
+    assert runner.alg.door.view is None and "view_state_dict" not in runner.alg.save()

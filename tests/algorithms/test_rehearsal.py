@@ -29,7 +29,7 @@ FEW = {
 }
 HOST_READS = {
     "to_host": "the log, once an iteration",
-    "_check_final_obs": "a missing setting of the environment, once an iteration",
+    "check_final_obs": "a missing setting of the environment, once an iteration",
     "stop_early": "the KL divergence decides whether another epoch follows, once an epoch",
 }
 """Functions of ours that may wait for the device, and for what."""

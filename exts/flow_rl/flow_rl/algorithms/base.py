@@ -14,11 +14,11 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.models import CriticView, FlowPolicy, check_compatible
+from flow_rl.models import CriticView, FlowPolicy
 from flow_rl.utils.check import require
-from flow_rl.utils.checkpoint import check_foreign, describe, on_cpu, upgraded
-from flow_rl.utils.rng import rng_state, set_rng_state
+from flow_rl.utils.rng import set_rng_state
 
+from .checkpoint import load_into, saved
 from .construct import construct
 from .door import Door
 from .evaluator import Evaluator
@@ -86,7 +86,7 @@ class FlowAlgorithm(ABC):
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
 
         self.actor, self.critic = actor.to(device), critic.to(device)
-        self.observe = Door(view, device)
+        self.door = Door(env, view, device, settings.time_limit_is_terminal)
         self.probe = Probe(actor, obs, num_steps)
         self.unsaved: set[str] = set()
         """Names of parts that checkpoints leave out."""
@@ -117,7 +117,6 @@ class FlowAlgorithm(ABC):
         self.num_iterations, self.iteration = num_iterations, 0
         self.policy_loaded = False
         self.rng_state: dict | None = None
-        self.missing_final_obs = torch.zeros((), dtype=torch.bool, device=device)
         self._apply_schedules()
 
     """
@@ -199,8 +198,8 @@ class FlowAlgorithm(ABC):
         if self.evaluator is not None and self.evaluator.obs is not None:
             obs, self.evaluator.obs = self.evaluator.obs.to(self.device), None
         self.probe.see(obs)
-        obs = self.observe(obs)
-        self.observe.forget()
+        obs = self.door(obs)
+        self.door.forget()
         decision = self.explore(self.actor.get_latent(obs))
         self.keep(obs, decision)
         return self.actor.action_normalizer.inverse(decision.chunk)
@@ -229,11 +228,7 @@ class FlowAlgorithm(ABC):
         if self.rng_state is not None and self.world_size == 1:
             set_rng_state(self.rng_state)
         self.rng_state = None
-        groups = getattr(getattr(self.env, "unwrapped", self.env), "final_obs_groups", None)
-        if groups is not None and not self.settings.time_limit_is_terminal:
-            groups.update(
-                self.observe.sources(self.final_groups)
-            )  # pictures among them cost our environments a second rendering
+        self.door.ask_for(self.final_groups)
         self.begin_training()
         if self.evaluator is not None:
             self.evaluator.begin()
@@ -253,15 +248,7 @@ class FlowAlgorithm(ABC):
 
     def save(self) -> dict:
         """Everything that learning depends on, as tensors and plain values only."""
-        more = {} if self.evaluator is None else {"evaluator": self.evaluator.state_dict()}
-        return {
-            **more,
-            **on_cpu({**self.parts.states(self.unsaved), "optimizer_state_dict": self.optimizer.state_dict()}),
-            "rng_state": rng_state(),
-            "flow_rl": describe(
-                self.actor.settings, stage="finetune", learner=self.name, task=self.task, iteration=self.iteration
-            ),
-        }
+        return saved(self)
 
     def load(self, loaded_dict: dict, load_cfg: dict | None = None, strict: bool = True) -> bool:
         """Go on from a checkpoint of this learner, or begin with the policy of any other.
@@ -269,26 +256,8 @@ class FlowAlgorithm(ABC):
         Returns:
             Whether the runner shall go on from the checkpoint's iteration.
         """
-        check_foreign(loaded_dict)
-        loaded_dict = upgraded(loaded_dict)
-        found = loaded_dict["flow_rl"]
-        check_compatible(found, self.actor.settings, self.task)
-        self.policy_loaded = True
-        self.observe.forget()
-        if found["stage"] == "pretrain" or found["learner"] != self.name:
-            self.actor.load_state_dict(loaded_dict["actor_state_dict"], strict=strict)
-            self.policy_replaced()
-            print(f"[flow_rl] {self.name} begins with the policy of stage {found['stage']} ({found['learner']}).")
-            return False
-        wanted = load_cfg or {"actor": True, "critic": True, "optimizer": True, "iteration": True}
-        self.parts.load(loaded_dict, wanted, self.optimizer, strict)
-        if wanted.get("iteration"):
-            self.iteration = found["iteration"]
-            self.rng_state = loaded_dict["rng_state"]
-            if self.evaluator is not None and "evaluator" in loaded_dict:
-                self.evaluator.load_state_dict(loaded_dict["evaluator"])
-            self._apply_schedules()
-        return bool(wanted.get("iteration"))
+        self.door.forget()
+        return load_into(self, loaded_dict, load_cfg, strict)
 
     def broadcast_parameters(self) -> None:
         """Give every rank the parameters and running statistics of rank 0."""
@@ -317,29 +286,6 @@ class FlowAlgorithm(ABC):
     def warming_up(self) -> bool:
         """Whether only the critic learns yet."""
         return self.iteration < self.settings.critic_warmup
-
-    def _ends(self, dones: torch.Tensor, extras: dict) -> tuple[torch.Tensor, torch.Tensor]:
-        """Which environments were terminated, and which were stopped by a time limit that is no failure."""
-        dones = dones.bool()
-        if self.settings.time_limit_is_terminal or "time_outs" not in extras:
-            return dones, torch.zeros_like(dones)
-        truncated = extras["time_outs"].to(self.device).bool()
-        # The host reports both of an episode that succeeds in its last step. Nothing comes after a success.
-        terminated = getattr(getattr(self.env, "unwrapped", self.env), "reset_terminated", None)
-        if terminated is not None:
-            truncated = truncated & ~terminated.to(self.device)
-        if "final_obs" not in extras:
-            self.missing_final_obs |= truncated.any()
-        return dones & ~truncated, truncated
-
-    def _check_final_obs(self) -> None:
-        """Complain about time limits without the observations before the reset."""
-        if self.missing_final_obs:
-            raise RuntimeError(
-                "The environment reported extras['time_outs'] without extras['final_obs'], the observations before the "
-                "reset. Set env.compute_final_obs=true, or agent.algorithm.time_limit_is_terminal=true to count a time "
-                "limit as a failure."
-            )
 
     def finish_update(self, numbers: dict[str, float]) -> dict[str, float]:
         """Count an iteration, and evaluate the policy if it is time to; numbers for the log."""

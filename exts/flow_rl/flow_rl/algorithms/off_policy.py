@@ -99,10 +99,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
-        terminated, truncated = self._ends(dones, extras)
-        obs = final_obs = self.observe(obs)
+        terminated, truncated = self.door.ends(dones, extras)
+        obs = final_obs = self.door(obs)
         if "final_obs" in extras and not self.settings.time_limit_is_terminal:
-            final_obs = self.observe.final_obs(extras, self.final_groups)
+            final_obs = self.door.final_obs(extras, self.final_groups)
         self.replay.end_step(rewards, terminated, truncated, obs, final_obs)
 
     def compute_returns(self, obs: TensorDict) -> None:
@@ -110,7 +110,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
 
     def update(self) -> dict[str, float]:
         """Improve critic and policy from the replay; returns the means for the log."""
-        self._check_final_obs()
+        self.door.check_final_obs()
         self.probe.begin(self.actor)
         self.replay.prepare(1, self.settings.window)
         # what the critic says of the newest chunks before it learns from them

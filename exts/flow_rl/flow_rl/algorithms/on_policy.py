@@ -80,9 +80,9 @@ class OnPolicyAlgorithm(FlowAlgorithm):
 
     def process_env_step(self, obs: TensorDict, rewards: torch.Tensor, dones: torch.Tensor, extras: dict) -> None:
         """Keep what followed. Time limits arrive as `time_outs`, with the last observations as `final_obs`."""
-        terminated, truncated = self._ends(dones, extras)
+        terminated, truncated = self.door.ends(dones, extras)
         if "final_obs" in extras and not self.settings.time_limit_is_terminal:
-            value = self.critic(self.observe.final_obs(extras, self.final_groups)).squeeze(-1)
+            value = self.critic(self.door.final_obs(extras, self.final_groups)).squeeze(-1)
             terminal_value = torch.where(truncated, value, 0.0)
         else:
             terminal_value = torch.zeros_like(rewards)
@@ -91,13 +91,13 @@ class OnPolicyAlgorithm(FlowAlgorithm):
 
     def compute_returns(self, obs: TensorDict) -> None:
         """Advantages and returns of the finished rollout, given the observations that follow it."""
-        self._check_final_obs()
+        self.door.check_final_obs()
         data = self.storage.data
         rewards = data["reward"]
         if self.reward_scaler is not None:
             self.reward_scaler.update(rewards, data["terminated"] | data["truncated"])
             rewards = self.reward_scaler(rewards)
-        last_values = self.critic(self.observe(obs)).squeeze(-1)
+        last_values = self.critic(self.door(obs)).squeeze(-1)
         ends = data["terminated"], data["truncated"], data["terminal_value"]
         advantages = generalized_advantages(
             rewards, data["value"], last_values, *ends, self.settings.gamma, self.settings.lam, scan=lambda_scan
