@@ -161,3 +161,26 @@ def test_an_environment_without_success_is_refused(make_runner):
     del env.unwrapped.termination_manager
     with pytest.raises(ValueError, match="agent.eval_interval = 1 is not valid. Valid: 0 for this environment"):
         evaluating(make_runner, "score_flow", env=env)
+
+
+def test_a_run_that_collapses_comes_back(make_runner, capsys):
+    """A policy learns the point mass, then a rate that is far too high destroys it; rollback restores what it was."""
+    cfg = make_cfg("score_flow", learning_rate=3.0e-3, final_learning_rate=3.0e-3)
+    cfg |= {"eval_interval": 5, "eval_episodes": 64, "rollback": True, "rollback_patience": 2, "max_iterations": 30}
+    runner = make_runner(cfg=cfg)
+    alg = runner.alg
+    runner.learn(25)
+    best = alg.evaluator.state["best"]
+    assert best["success"] > 0.6, "there is something to lose"
+    kept = {key: value.clone() for key, value in alg.evaluator.best_parts["actor"].items()}
+    group = alg.optimizer.groups["actor"]
+    alg.optimizer.groups["actor"] = group._replace(start=1.0, end=1.0)
+    restored = []
+    scale_steps = alg.scale_steps
+    alg.scale_steps = lambda scale: (
+        restored.append({key: value.clone() for key, value in alg.actor.state_dict().items()}) or scale_steps(scale)
+    )
+    runner.learn(10)
+    assert "rollback: " in capsys.readouterr().out
+    assert all(torch.equal(value, kept[key]) for key, value in restored[0].items())
+    assert alg.step_scale < 1.0

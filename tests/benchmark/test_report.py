@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from flow_rl.benchmark.records import read_records, write_json
-from flow_rl.benchmark.report import color, fill, filled, results_table, summary_table, write_report
+from flow_rl.benchmark.report import color, fill, filled, paired_table, results_table, summary_table, write_report
 
 from .conftest import record
 
@@ -40,6 +40,16 @@ def test_summary_compares_on_common_tasks_only(records):
     assert row[2].startswith("rldt: 1.00 [")
     assert row[3] == "2,000 (median), 1 of 2"
     assert cells(table, "rldt")[3] == "929 (median), 2 of 2", "that 90 and 80 % were lost again is in the other table"
+
+
+def test_pairs_are_compared_on_the_same_starts(records):
+    assert "No two learners" in paired_table(records)
+    for each, outcomes in zip(records, ("1010", "0000", "1111", "0110"), strict=True):
+        each["final"] = each["final"] | {"outcomes": outcomes}
+    row = cells(paired_table(records), "rldt")
+    assert row[:5] == ["`FlowRL-Lift-Franka`", "rldt", "score_flow", "0", "4"]
+    records[0]["final"]["outcomes"] = "10"
+    assert cells(paired_table(records), "rldt")[3:5] == ["0", "2"], "seeds with other numbers of episodes are left out"
 
 
 def test_marked_tables_are_filled_and_others_left_alone(records, tmp_path):

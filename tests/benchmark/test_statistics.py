@@ -13,6 +13,7 @@ from flow_rl.benchmark.statistics import (
     bootstrap,
     interquartile_mean,
     mean_success,
+    paired,
     probability_of_improvement,
     steps_to,
 )
@@ -67,3 +68,12 @@ def test_steps_to_a_threshold():
     assert steps_to([0, 10, 20], [0.2, 0.4, 0.8], 0.6) == pytest.approx(15)
     assert steps_to([0, 10], [0.7, 0.4], 0.6) == 0.0
     assert math.isinf(steps_to([0, 10], [0.1, 0.2], 0.6))
+
+
+def test_paired_policies_are_compared_by_what_only_one_solves():
+    """McNemar's exact test: 2 of 10 discordant pairs have p = 2 * (1 + 10 + 45) / 2 ** 10."""
+    found = paired(["1100000000", "1"], ["0011111111", "1"])
+    assert found[:2] == (2, 8) and found.p_value == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+    assert paired(["0101"], ["0101"]) == (0, 0, 1.0)
+    with pytest.raises(ValueError):
+        paired(["01"], ["011"])

@@ -28,6 +28,7 @@ def test_episodes_are_rounded_up_and_length_counts_control_steps():
     env = ToyEnv()
     result = evaluate(env, ToyExpert(env), 5, seed=0, horizon=4, progress=False)
     assert result["episodes"] == 8 and result["mean_episode_length"] == pytest.approx(4 * 2.5)
+    assert result["outcomes"] == "11001100", "two episodes of each environment, of which the even ones succeed"
 
 
 def test_film_plays_chunks_open_loop_until_every_environment_has_finished(tmp_path):

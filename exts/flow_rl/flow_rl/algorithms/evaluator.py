@@ -179,7 +179,9 @@ class Evaluator:
             tensor = torch.tensor(sums, dtype=torch.float64, device=self.learner.device)
             torch.distributed.all_reduce(tensor)
             sums = tensor.tolist()
+        one = {"outcomes": result["outcomes"]} if self.learner.world_size == 1 else {}
         return {
+            **one,
             "successes": round(sums[1]),
             "episodes": round(sums[0]),
             "mean_return": sums[2] / sums[0],

@@ -228,7 +228,7 @@ class Harness:
                 "settings": self.settings(run),
                 "commands": self._portable(base["commands"] | {"train": typed(words)}),
                 "base": {"digest": base["digest"]} | {k: measured[k] for k in ("success", "ci95", "episodes")},
-                "final": rounded(curve[-1]),
+                "final": rounded(curve[-1], outcomes=True),
                 "best": rounded(max(curve, key=lambda point: point["success"])),
                 "curve": [rounded(point) for point in curve],
                 **source(),

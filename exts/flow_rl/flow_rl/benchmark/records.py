@@ -8,8 +8,8 @@ Keys of a record:
 - ``commands``: by name, as a user would type them; ``num_envs``, ``budget``, ``evaluation``.
 - ``base``: digest of the policy that learning began with, and its evaluation.
 - ``curve``: list of evaluations, see :mod:`flow_rl.algorithms.evaluator`; ``env_steps`` counts control steps over all
-  environments, ``seconds`` and ``cpu_seconds`` those of training alone. ``final`` is the last of them; ``best`` chooses
-  among them and is therefore biased upwards.
+  environments, ``seconds`` and ``cpu_seconds`` those of training alone. ``final`` is the last of them, with a digit for
+  each episode that says whether it was solved; ``best`` chooses among them and is therefore biased upwards.
 - ``commit``, ``dirty``, ``versions``, ``host``, ``peak_memory_gib``, ``wall_seconds``, ``date``.
 """
 
@@ -80,8 +80,9 @@ def read_records(folder: Path, suites: Iterable[str] = ()) -> list[dict[str, Any
     return sorted(found, key=lambda record: (record["suite"], record["task"], record["learner"], record["seed"]))
 
 
-def rounded(point: dict[str, Any]) -> dict[str, Any]:
-    """An evaluation with as many digits as mean anything."""
+def rounded(point: dict[str, Any], outcomes: bool = False) -> dict[str, Any]:
+    """An evaluation with as many digits as mean anything, and with the outcome of each episode if asked for."""
+    point = {name: value for name, value in point.items() if outcomes or name != "outcomes"}
     digits = {"seconds": 1, "cpu_seconds": 1, "mean_return": 4, "mean_episode_length": 1, "success": 6}
     short = {name: round(value, digits[name]) if name in digits else value for name, value in point.items()}
     return short | {"ci95": [round(end, 4) for end in point["ci95"]]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from .statistics import (
     bootstrap,
     interquartile_mean,
     mean_success,
+    paired,
     probability_of_improvement,
     steps_to,
 )
@@ -121,7 +123,28 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"results": results_table, "summary": summary_table}
+def paired_table(records: list[Record]) -> str:
+    """One row per task and pair of learners with the same seeds, evaluated on the same starts."""
+    rows = [
+        "| Task | First | Second | Only the first solves | Only the second | p, McNemar |",
+        "| --- |" + " --- |" * 5,
+    ]
+    for (task,), runs in grouped(records, "task").items():
+        known = {
+            name: {run["seed"]: run["final"]["outcomes"] for run in each if "outcomes" in run["final"]}
+            for (name,), each in grouped(runs, "learner").items()
+        }
+        for one, other in itertools.combinations(known, 2):
+            seeds = sorted(
+                seed for seed in set(known[one]) & set(known[other]) if len(known[one][seed]) == len(known[other][seed])
+            )
+            if seeds:
+                counts = paired(*([known[name][seed] for seed in seeds] for name in (one, other)))
+                rows.append(f"| `{task}` | {one} | {other} | {counts.first} | {counts.second} | {counts.p_value:.2g} |")
+    return "\n".join(rows) + "\n" if len(rows) > 2 else "No two learners were evaluated on the same starts.\n"
+
+
+TABLES = {"results": results_table, "summary": summary_table, "paired": paired_table}
 """Tables by the word in a file's mark."""
 
 
@@ -246,7 +269,7 @@ def write_report(records: list[Record], folder: Path) -> Path:
             f"<h2>{html.escape(suite)}</h2><img src='data:image/png;base64,{data}' alt='success curves of {suite}'>"
             f"<p class=note>Mean over seeds (their number in brackets) from the lowest to the highest; of one seed, "
             f"Wilson's 95 % intervals. The dotted line is the pretrained policy.</p>"
-            f"{_html_table(results_table(runs))}{_html_table(summary_table(runs))}{_facts(runs)}"
+            f"{_html_table(results_table(runs))}{_html_table(summary_table(runs))}{_html_table(paired_table(runs))}{_facts(runs)}"
         )
     path = folder / "report.html"
     path.write_text(_PAGE.format(sections="".join(sections)), encoding="utf-8")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import trim_mean
+from scipy.stats import binomtest, trim_mean
 
 Scores = Sequence[np.ndarray]
 """Scores of a learner: for each task one array with a value per seed."""
@@ -90,3 +90,25 @@ def steps_to(steps: Sequence[float], success: Sequence[float], threshold: float)
             share = (threshold - before) / (value - before)
             return float(steps[index - 1] + share * (steps[index] - steps[index - 1]))
     return float("inf")
+
+
+class Paired(NamedTuple):
+    """Two policies on the same starts."""
+
+    first: int
+    """Starts that only the first solves."""
+    second: int
+    """Starts that only the second solves."""
+    p_value: float
+    """Probability of so unequal numbers if the policies were equally good (McNemar's exact test)."""
+
+
+def paired(outcomes: Sequence[str], others: Sequence[str]) -> Paired:
+    """Compare policies whose episodes, a digit each, began alike; a string for each seed.
+
+    Raises:
+        ValueError: If the numbers of episodes differ.
+    """
+    pairs = [pair for mine, other in zip(outcomes, others, strict=True) for pair in zip(mine, other, strict=True)]
+    first, second = pairs.count(("1", "0")), pairs.count(("0", "1"))
+    return Paired(first, second, float(binomtest(first, first + second).pvalue) if first + second else 1.0)

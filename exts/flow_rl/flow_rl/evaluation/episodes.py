@@ -34,7 +34,10 @@ class Policy(Protocol):
 def evaluate(
     env: Any, policy: Policy, num_episodes: int, *, seed: int, horizon: int, progress: bool = True
 ) -> dict[str, Any]:
-    """Return success rate with its 95 % interval, mean return, mean length and speed.
+    """Return success rate with its 95 % interval, mean return, mean length, speed, and a digit for each episode.
+
+    Digits are 1 for solved episodes, environment by environment: two policies with the same seed and as many
+    environments meet the same first starts.
 
     Each environment contributes the same number of episodes, its first ones, so that short episodes do not weigh more;
     ``num_episodes`` is rounded up accordingly.
@@ -51,6 +54,7 @@ def evaluate(
     zeros = torch.zeros(env.num_envs, device=env.device)
     episodes, successes, returns, lengths = zeros.long(), zeros.long(), zeros.clone(), zeros.clone()
     running_return, running_length = zeros.clone(), zeros.clone()
+    outcomes = torch.zeros(env.num_envs, quota, dtype=torch.bool, device=env.device)
 
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
@@ -64,7 +68,10 @@ def evaluate(
             running_length += horizon
             dones = terminated | truncated
             counted = dones & (episodes < quota)
-            successes += counted & env.termination_manager.get_term("success")
+            solved = counted & env.termination_manager.get_term("success")
+            env_ids = solved.nonzero().flatten()
+            outcomes[env_ids, episodes[env_ids]] = True
+            successes += solved
             returns += torch.where(counted, running_return, 0.0)
             lengths += torch.where(counted, running_length, 0.0)
             episodes += counted
@@ -85,6 +92,7 @@ def evaluate(
         "episodes": total,
         "mean_return": float(returns.sum()) / total,
         "mean_episode_length": float(lengths.sum()) / total,
+        "outcomes": "".join(str(int(solved)) for solved in outcomes.flatten().tolist()),
         "env_steps_per_s": steps * horizon * env.num_envs / seconds,
     }
 
