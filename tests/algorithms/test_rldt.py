@@ -556,3 +556,45 @@ def test_agreement_of_critics():
     assert abs(agreement(torch.randn(4, 64, 8, 16)).item()) < 0.02
     signal = one + torch.randn(2, 64, 8, 16)
     assert agreement(signal).item() == pytest.approx(0.5, abs=0.03), "half of the square is signal"
+
+
+def test_imitation_learns_what_led_to_a_success(make_alg):
+    """Without a critic's field the policy comes to do what successes in the replay did, and not what failures did."""
+    alg = make_alg(imitation_coef=1.0, actor_batch_size=64)
+    success = alg.replay._level(alg.replay.total) > 0
+    assert success[alg.replay.ring[:-1]].any(), "the rollout holds a success"
+    alg.replay.action[success] = 0.5
+    alg.replay.action[~success] = -0.5
+    before = alg.imitation_loss().item()
+    optimizer = torch.optim.Adam(alg.actor.parameters(), lr=1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        alg.imitation_loss().backward()
+        optimizer.step()
+    assert alg.imitation_loss().item() < 0.3 * before
+    chunks = alg.actor.sample(torch.zeros(200, 2))
+    assert (chunks - 0.5).abs().mean() < 0.15
+
+
+def test_imitation_is_part_of_the_loss(make_alg):
+    """Its weight counts, it is logged, and without a success it is zero and has no gradient."""
+    alg = make_alg(imitation_coef=0.5)
+    batch = states_of(alg)
+    monitored = {}
+    for weight in (0.0, 0.5, 1.0):
+        alg.settings.imitation_coef = weight
+        torch.manual_seed(0)
+        monitored[weight], metrics = alg.actor_loss(batch)
+        assert ("imitation" in metrics) == (weight > 0)
+    assert (monitored[1.0] - monitored[0.5]).item() == pytest.approx(0.5 * metrics["imitation"].item(), rel=1e-3)
+    alg.replay.total.zero_()
+    alg.replay.prepare(1, alg.settings.window)
+    loss = alg.imitation_loss()
+    assert loss.item() == 0.0
+    loss.backward()
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in alg.actor.parameters())
+
+
+def test_a_negative_weight_of_imitation_is_refused(make_runner):
+    with pytest.raises(ValueError, match="agent.algorithm.imitation_coef = -1"):
+        make_runner("rldt", imitation_coef=-1)

@@ -93,6 +93,25 @@ def test_success_levels_are_balanced():
         assert float(batch["reward"].mean()) == pytest.approx(share, abs=0.02)
 
 
+@pytest.mark.parametrize("new_fraction", [0.0, 1.0])
+def test_successes_can_be_drawn_alone(new_fraction):
+    """Of three environments one succeeds: every step of its trajectory is drawn, the others' never."""
+    play = Play(balanced=False)
+    play.advance(terminated=[False] * E, reward=[0.0] * E)
+    play.advance(terminated=[True] * E, reward=[0.0, 1.0, 0.0])
+    batch = play.sample(200, 1, new_fraction=new_fraction, split=False, successes=True)[0]
+    assert batch["valid"].all()
+    assert set(batch["obs"]["policy"][:, 0, 0].tolist()) == {1.0}
+    assert set(batch["obs"]["policy"][:, 0, 2].tolist()) == {0.0, 1.0}
+
+
+def test_without_a_success_nothing_counts():
+    play = Play()
+    play.advance(terminated=[True] * E, reward=[0.0] * E)
+    assert play.sample(50, 2)["valid"].any()
+    assert not play.sample(50, 2, successes=True)["valid"].any()
+
+
 def test_every_step_is_drawn_equally_often():
     """Windows begin before and end after a trajectory, so that its ends are not drawn less often than its middle."""
     play = Play(balanced=False)

@@ -89,7 +89,7 @@ class Rldt(OffPolicyAlgorithm):
         With x a particle's state at a random step, v its velocity, a its own end, a_x = x + (1 - t) v where it is
         expected to land, w = 1 / (K (1 - t)), and phi the field at a_x of the particles' ends:
         - w <v, phi> + c w^2 |a_x - a|^2 + b |v - v_ref|^2, the last on lines from fresh noise to the ends; v_ref is
-        the velocity of `reference`.
+        the velocity of `reference`. With `imitation_coef`, a flow matching loss of successes is added.
         """
         obs, exists = batch["obs"][:, 0], batch["valid"]
         latent = self.actor.get_latent(obs)
@@ -119,6 +119,9 @@ class Rldt(OffPolicyAlgorithm):
             + self.settings.reference_coef / self.step_scale * reference
         )
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
+        if self.settings.imitation_coef > 0:
+            metrics["imitation"] = self.imitation_loss()
+            loss = loss + self.settings.imitation_coef * metrics["imitation"]
         # A few states tell enough: the diagnostics lack a kernel of their own.
         few = (tensor[:64] for tensor in (landing.detach(), ends, gradient))
         metrics |= svgd_diagnostics(*few, **self.kernel_settings)
@@ -138,6 +141,24 @@ class Rldt(OffPolicyAlgorithm):
         with torch.no_grad():
             anchor = self.reference.drift(x, t, self.reference.get_latent(obs).unsqueeze(1).expand_as(latent))
         return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
+
+    def imitation_loss(self) -> torch.Tensor:
+        """Squared distance of the velocity from that of lines from fresh noise to chunks that led to a success.
+
+        At the grid's times, as `reference_loss`; zero while the replay knows no success.
+        """
+        settings, num_steps = self.settings, self.actor.num_flow_steps
+        batch = self.replay.sample(
+            settings.actor_batch_size, 1, new_fraction=settings.new_fraction, split=False, successes=True
+        )[0]
+        shape = (len(batch), settings.num_particles)
+        latent = self.actor.get_latent(batch["obs"][:, 0]).unsqueeze(1).expand(*shape, -1)
+        chunks = batch["action"].expand(*shape, -1)  # (B, P, D)
+        noise = torch.randn_like(chunks)
+        t = torch.randint(num_steps, (*shape, 1), device=chunks.device) / num_steps
+        velocity = self.actor.drift(interpolate(noise, chunks, t), t, latent)
+        error = (velocity - (chunks - noise)).square().sum(dim=-1).mean(dim=-1, keepdim=True)
+        return (error * batch["valid"]).sum() / batch["valid"].sum().clamp(min=1)
 
     def begin_iteration(self) -> None:
         """Measure distances from the present policy (a trust region), unless they are those from the first one."""

@@ -80,6 +80,11 @@ class RldtSettings(OffPolicySettings):
 
     The latter bounds how far small errors of the critic, which the replay repeats, can lead over many iterations."""
 
+    imitation_coef: float = 0.0
+    """Weight of flow matching on chunks of the replay that led to a success; 0, as in the paper, leaves it out.
+
+    It keeps the policy near what has worked, and its flow straight; a large weight slows what the critic teaches."""
+
     exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
     """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
 
@@ -95,7 +100,7 @@ class RldtSettings(OffPolicySettings):
         """Raise unless all are valid."""
         super().check()
         self.at_least("num_particles", 2 if self.preconditioner == "covariance" else 1, "use 8; a covariance needs 2.")
-        for name in ("temperature", "consistency_coef", "reference_coef", "exploration_std"):
+        for name in ("temperature", "consistency_coef", "reference_coef", "imitation_coef", "exploration_std"):
             self.at_least(name, 0, "use 0 to switch it off.")
         low, bandwidth = self.exploration_min_time, self.bandwidth
         require(0.0 <= low < 1.0, PREFIX + "exploration_min_time", low, "[0, 1)", "use 0.5.")

@@ -156,10 +156,13 @@ class TrajectoryReplay(nn.Module):
             # Where a subset or the newest rollout holds nothing yet, take the next larger set.
             old = torch.where(weights[0].sum(-1, keepdim=True) > 0, weights[0], weights[0][-1])
             new = torch.where(weights[1].sum(-1, keepdim=True) > 0, weights[1], old)
-            self.cumulative[window] = torch.stack([old, new]).cumsum(dim=-1)
+            # the second half draws from successes alone
+            self.cumulative[window] = torch.stack([old, new, old * (level > 0), new * (level > 0)]).cumsum(dim=-1)
         self.clock += 1
 
-    def sample(self, num: int, window: int, *, new_fraction: float, split: bool = True) -> TensorDict:
+    def sample(
+        self, num: int, window: int, *, new_fraction: float, split: bool = True, successes: bool = False
+    ) -> TensorDict:
         """Windows of successive steps; every step is equally likely to be in one, or every step of a success level.
 
         Returns:
@@ -172,9 +175,10 @@ class TrajectoryReplay(nn.Module):
             window: Steps in a window, one of the sizes that :meth:`prepare` was given.
             new_fraction: Share of windows from the newest trajectories.
             split: Whether to draw from each of the S disjoint subsets, or from all trajectories alike.
+            successes: Whether to draw only from trajectories with a success; without any, nothing is `valid`.
         """
         num_new = round(num * new_fraction)
-        cumulative = self.cumulative[window]
+        cumulative = self.cumulative[window].chunk(2)[successes]
         cumulative = cumulative[:, :-1] if split else cumulative[:, -1:]
         place = torch.cat([_draw(cumulative[0], num - num_new), _draw(cumulative[1], num_new)], dim=-1)
         slot = self.ring[place].unsqueeze(-1)  # (S, num, 1)
@@ -182,6 +186,8 @@ class TrajectoryReplay(nn.Module):
         start = (torch.rand(slot.shape, device=slot.device) * (length + window - 1)).long() - (window - 1)
         index = start + torch.arange(window + 1, device=slot.device)  # (S, num, window + 1)
         valid, last = (index >= 0) & (index < length), index == length - 1
+        if successes:
+            valid &= self._level(self.total[slot]) > 0
         truncated = self.truncated[slot]
         step, follow = index[..., :-1].clamp(0, self.max_length - 1), index.clamp(0, self.max_length)
         obs = {group: getattr(self, f"obs_{group}")[slot, follow] for group in self.groups}
