@@ -9,7 +9,8 @@ import cv2
 import pytest
 
 from flow_rl.benchmark.records import read_records, write_json
-from flow_rl.benchmark.report import color, fill, filled, paired_table, results_table, summary_table, write_report
+from flow_rl.benchmark.report import color, write_report
+from flow_rl.benchmark.tables import fill, filled, paired_table, results_table, summary_table
 
 from .conftest import record
 

@@ -11,12 +11,7 @@ import fcntl
 import hashlib
 import json
 import math
-import os
-import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,14 +21,12 @@ from typing import Any
 
 from flow_rl.utils.check import InputError
 
+from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
 from .records import file_name, host, rounded, source, write_json
 from .suite import Suite, TaskEntry
 
-FLOW_RL = ["-m", "flow_rl.cli.main"]
-"""The command ``flow-rl`` behind a Python that need not have it on its path."""
-
-EVALUATIONS = "evaluations.jsonl"
-"""What training writes of its evaluations."""
+LOCK = ".lock"
+"""File by which a folder is held."""
 
 
 @dataclass(frozen=True)
@@ -290,6 +283,11 @@ class Harness:
     Details.
     """
 
+    def _command(self, title: str, words: list[str], log: Path, cwd: Path, over: Callable[[], bool] = never) -> int:
+        """Run a command, and say so; see :func:`flow_rl.benchmark.command.run_command`."""
+        self.say(title)
+        return run_command(title, words, log, cwd, over)
+
     @contextlib.contextmanager
     def _claimed(self, folder: Path) -> Iterator[bool]:
         """Hold a folder against other processes of the harness; yields whether nobody else has it."""
@@ -301,60 +299,3 @@ class Harness:
                 yield False
                 return
             yield True
-
-    def _command(
-        self, title: str, words: list[str], log: Path, cwd: Path, over: Callable[[], bool] = lambda: False
-    ) -> int:
-        """Run a command whose output goes to a file; returns its peak memory [KiB].
-
-        Args:
-            title: How messages call it.
-            words: Arguments behind this Python.
-            log: File for its output.
-            cwd: Folder to run in.
-            over: Asked every few seconds whether the command shall end as by Ctrl-C.
-        """
-        self.say(title)
-        with log.open("w") as sink:
-            process = subprocess.Popen([sys.executable, *words], cwd=cwd, stdout=sink, stderr=subprocess.STDOUT)
-            try:
-                asked = False
-                while True:
-                    ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-                    if ended:
-                        break
-                    if not asked and over():
-                        process.send_signal(signal.SIGINT)
-                        asked = True
-                    time.sleep(0.5)
-            except BaseException:
-                process.terminate()
-                raise
-        code = process.returncode = os.waitstatus_to_exitcode(status)
-        if code != 0:
-            tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-8:])
-            raise CommandFailed(f"{title} failed with exit code {code}; see {log}\n{tail}")
-        return usage.ru_maxrss
-
-
-LOCK = ".lock"
-"""File by which a folder is held."""
-
-
-class CommandFailed(RuntimeError):
-    """A part of a suite could not be made."""
-
-
-def typed(words: list[str]) -> str:
-    """Return a command as a user would type it."""
-    return "flow-rl " + shlex.join(words[len(FLOW_RL) :])
-
-
-def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Return the evaluations that training wrote below a folder; a line that is not whole yet is left out."""
-    curve = []
-    for path in sorted(folder.rglob(EVALUATIONS)):
-        for line in path.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                curve.append(json.loads(line))
-    return curve

@@ -1,14 +1,12 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Tables, curves and a page from records. Nothing here is measured, and nothing is chosen but by name."""
+"""Curves and a page from records."""
 
 from __future__ import annotations
 
 import base64
 import html
-import itertools
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,28 +15,11 @@ from typing import Any
 import numpy as np
 
 from flow_rl.configs import learners
-from flow_rl.utils.check import InputError
 
-from .statistics import (
-    Estimate,
-    area_under_curve,
-    bootstrap,
-    interquartile_mean,
-    mean_success,
-    paired,
-    probability_of_improvement,
-    steps_to,
-)
-
-Record = dict[str, Any]
+from .tables import Record, grouped, paired_table, points, results_table, summary_table
 
 PALETTE = ("#2563eb", "#059669", "#d97706", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#6b7280", "#92400e")
 """Colours; a learner has the same one in every picture."""
-
-MARK = re.compile(
-    r"(<!-- benchmark (?P<kind>\w+) (?P<suite>[\w-]+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL
-)
-"""Places in Markdown files that are filled with tables: what kind, of which suite."""
 
 
 def color(name: str, algorithm: str, names: Iterable[str]) -> str:
@@ -48,168 +29,6 @@ def color(name: str, algorithm: str, names: Iterable[str]) -> str:
         return PALETTE[order.index(algorithm) % len(PALETTE)]
     others = sorted(set(names) - set(order))
     return PALETTE[(len(order) + others.index(name)) % len(PALETTE)]
-
-
-def grouped(records: Iterable[Record], *keys: str) -> dict[tuple, list[Record]]:
-    """Records by the values of some keys, in the order in which they come."""
-    groups: dict[tuple, list[Record]] = {}
-    for record in records:
-        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
-    return groups
-
-
-"""
-Tables.
-"""
-
-
-def results_table(records: list[Record]) -> str:
-    """One row per task and learner: where it began, where it ended, what lies between."""
-    rows = [
-        "| Task | Learner | Settings | Seeds | Control steps | Pretrained | Final success | Its seeds | Lowest after "
-        "the highest | Mean over steps |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for (task, learner, preset), runs in grouped(records, "task", "learner", "preset").items():
-        finals = [run["final"] for run in runs]
-        final = mean_success([each["successes"] for each in finals], [each["episodes"] for each in finals])
-        base = runs[0].get("base", {})
-        start = interval(Estimate(base["success"], *base["ci95"])) if base else "not measured"
-        areas = [np.mean(area(run)) for run in runs]
-        cells = [
-            f"`{task}`",
-            learner,
-            preset,
-            len(runs),
-            " to ".join(f"{steps:,}" for steps in sorted({each["env_steps"] for each in finals})),
-            start,
-            interval(final),
-            ", ".join(f"{100 * each['success']:.1f}" for each in finals),
-            f"{100 * max(drop(run) for run in runs):.1f} points",
-            f"{100 * np.mean(areas):.1f}%",
-        ]
-        rows.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(rows) + "\n"
-
-
-def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,)) -> str:
-    """One row per learner over all tasks that every learner has: interquartile mean, improvement, steps needed."""
-    by_learner = grouped(records, "learner")
-    tasks = sorted(set.intersection(*({run["task"] for run in runs} for runs in by_learner.values())))
-    if not tasks:
-        return "No task has records of all learners.\n"
-    heads = [f"Control steps to {100 * threshold:.0f}%, runs that get there" for threshold in thresholds]
-    rows = [
-        f"Over {len(tasks)} task{'s' if len(tasks) > 1 else ''}: {', '.join(f'`{task}`' for task in tasks)}.\n",
-        "| Learner | Interquartile mean | Chance to be better than the others | " + " | ".join(heads) + " |",
-        "| --- | --- | --- |" + " --- |" * len(heads),
-    ]
-    scores = {name: [finals(runs, task) for task in tasks] for (name,), runs in by_learner.items()}
-    for (name,), runs in by_learner.items():
-        others = [
-            f"{other}: {plain(bootstrap(probability_of_improvement, scores[name], scores[other]))}"
-            for other in scores
-            if other != name
-        ]
-        needed = []
-        for threshold in thresholds:
-            chosen = [run for run in runs if run["task"] in tasks]
-            steps = [steps_to(*points(run), threshold) for run in chosen]
-            reached = [step for step in steps if math.isfinite(step)]
-            median = f"{np.median(reached):,.0f} (median), " if reached else ""
-            needed.append(f"{median}{len(reached)} of {len(steps)}")
-        mean = interval(bootstrap(interquartile_mean, scores[name]))
-        rows.append(f"| {name} | {mean} | {'; '.join(others) or 'alone'} | " + " | ".join(needed) + " |")
-    return "\n".join(rows) + "\n"
-
-
-def paired_table(records: list[Record]) -> str:
-    """One row per task and pair of learners with the same seeds, evaluated on the same starts."""
-    rows = [
-        "| Task | First | Second | Only the first solves | Only the second | p, McNemar |",
-        "| --- |" + " --- |" * 5,
-    ]
-    for (task,), runs in grouped(records, "task").items():
-        known = {
-            name: {run["seed"]: run["final"]["outcomes"] for run in each if "outcomes" in run["final"]}
-            for (name,), each in grouped(runs, "learner").items()
-        }
-        for one, other in itertools.combinations(known, 2):
-            seeds = sorted(
-                seed for seed in set(known[one]) & set(known[other]) if len(known[one][seed]) == len(known[other][seed])
-            )
-            if seeds:
-                counts = paired(*([known[name][seed] for seed in seeds] for name in (one, other)))
-                rows.append(f"| `{task}` | {one} | {other} | {counts.first} | {counts.second} | {counts.p_value:.2g} |")
-    return "\n".join(rows) + "\n" if len(rows) > 2 else "No two learners were evaluated on the same starts.\n"
-
-
-TABLES = {"results": results_table, "summary": summary_table, "paired": paired_table}
-"""Tables by the word in a file's mark."""
-
-
-def finals(runs: list[Record], task: str) -> np.ndarray:
-    """Final success of each seed on a task."""
-    return np.array([run["final"]["success"] for run in runs if run["task"] == task])
-
-
-def points(run: Record) -> tuple[list[float], list[float]]:
-    """Control steps and success of a run's evaluations."""
-    return [point["env_steps"] for point in run["curve"]], [point["success"] for point in run["curve"]]
-
-
-def area(run: Record) -> float:
-    """Mean success of a run over its control steps."""
-    steps, success = points(run)
-    return area_under_curve(steps, success, steps[-1]) if steps[-1] > 0 else success[0]
-
-
-def drop(run: Record) -> float:
-    """How far success lies, at its lowest after its highest evaluation, below that."""
-    _, success = points(run)
-    highest = int(np.argmax(success))
-    return success[highest] - min(success[highest:])
-
-
-def interval(estimate: Estimate) -> str:
-    """A share with its interval."""
-    return f"{100 * estimate.value:.1f}% [{100 * estimate.low:.1f}%, {100 * estimate.high:.1f}%]"
-
-
-def plain(estimate: Estimate) -> str:
-    """A probability with its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def filled(text: str, records: list[Record]) -> str:
-    """A Markdown text with all its marked tables made anew.
-
-    Raises:
-        InputError: If a mark names no table, or a suite without records.
-    """
-
-    def table(match: re.Match) -> str:
-        chosen = [record for record in records if record["suite"] == match["suite"]]
-        if match["kind"] not in TABLES or not chosen:
-            raise InputError(
-                f"the mark '{match[1].strip()}' cannot be filled. Valid: {', '.join(TABLES)} and a suite with records, "
-                f"{', '.join(sorted({record['suite'] for record in records})) or 'of which there are none'}."
-            )
-        return match[1] + "\n" + TABLES[match["kind"]](chosen) + "\n" + match["end"]
-
-    return MARK.sub(table, text)
-
-
-def fill(path: Path, records: list[Record]) -> None:
-    """Renew the marked tables of a Markdown file."""
-    text = path.read_text()
-    if (new := filled(text, records)) != text:
-        path.write_text(new)
-
-
-"""
-Pictures and the page.
-"""
 
 
 def plot_curves(records: list[Record], path: Path) -> None:

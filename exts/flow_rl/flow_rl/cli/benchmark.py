@@ -102,7 +102,8 @@ def report(words: Sequence[str]) -> None:
 
     with options.one_line_errors():
         from flow_rl.benchmark.records import read_records
-        from flow_rl.benchmark.report import fill, write_report
+        from flow_rl.benchmark.report import write_report
+        from flow_rl.benchmark.tables import fill
         from flow_rl.utils.check import require
 
         records = read_records(args.records, args.suites)
