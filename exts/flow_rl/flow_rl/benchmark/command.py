@@ -42,6 +42,14 @@ def read_curve(folder: Path) -> list[dict[str, Any]]:
     return curve
 
 
+def heed_interrupts() -> None:
+    """Let this process, and those it starts, end by Ctrl-C; shells let background jobs ignore it, and children inherit.
+
+    Only the main thread may ask for it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def never() -> bool:
     """Return False: a command ends by itself."""
     return False

@@ -46,6 +46,7 @@ def run(words: Sequence[str]) -> None:
     args = parser.parse_args(words)
 
     with options.one_line_errors():
+        from flow_rl.benchmark.command import heed_interrupts
         from flow_rl.benchmark.harness import Harness
         from flow_rl.benchmark.suite import read_suite
 
@@ -62,6 +63,7 @@ def run(words: Sequence[str]) -> None:
         print(f"[flow_rl] {len(harness.runs) - len(missing)} of {len(harness.runs)} runs have a record")
         if args.list or not missing:
             return
+        heed_interrupts()
         try:
             failed = harness.run(args.jobs)
         except KeyboardInterrupt:
