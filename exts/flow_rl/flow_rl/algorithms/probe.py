@@ -66,12 +66,13 @@ class Probe(nn.Module):
         """Take note of the policy that an iteration begins with."""
         if self.filled < self.size:
             return
-        states = self._states(policy)
-        if not self.began:
+        first = not self.began
+        if first:
             self.began = True
-            self.chunks.copy_(states[-1, 0])
-            self.velocity_first.copy_(self._velocities(policy))
+            self.chunks.copy_(self._states(policy)[-1, 0])
         self.velocity_before.copy_(self._velocities(policy))
+        if first:
+            self.velocity_first.copy_(self.velocity_before)
 
     @torch.no_grad()
     def measure(self, policy: FlowPolicy) -> dict[str, torch.Tensor]:

@@ -93,18 +93,18 @@ def steps_to(steps: Sequence[float], success: Sequence[float], threshold: float)
 
 
 class Paired(NamedTuple):
-    """Two policies on the same starts."""
+    """Two policies on episodes of which the first in each environment begin alike."""
 
     first: int
-    """Starts that only the first solves."""
+    """Episodes that only the first solves."""
     second: int
-    """Starts that only the second solves."""
+    """Episodes that only the second solves."""
     p_value: float
     """Probability of so unequal numbers if the policies were equally good (McNemar's exact test)."""
 
 
 def paired(outcomes: Sequence[str], others: Sequence[str]) -> Paired:
-    """Compare policies whose episodes, a digit each, began alike; a string for each seed.
+    """Compare policies episode by episode, a digit each; a string for each seed.
 
     Raises:
         ValueError: If the numbers of episodes differ.

@@ -55,7 +55,7 @@ def results_table(records: list[Record]) -> str:
         final = mean_success([each["successes"] for each in finals], [each["episodes"] for each in finals])
         base = runs[0].get("base", {})
         start = interval(Estimate(base["success"], *base["ci95"])) if base else "not measured"
-        areas = [np.mean(area(run)) for run in runs]
+        areas = [area(run) for run in runs]
         cells = [
             f"`{task}`",
             learner,
@@ -104,7 +104,7 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
 
 
 def paired_table(records: list[Record]) -> str:
-    """One row per task and pair of learners with the same seeds, evaluated on the same starts."""
+    """One row per task and pair of learners with the same seeds; the first episodes of environments begin alike."""
     rows = [
         "| Task | First | Second | Only the first solves | Only the second | p, McNemar |",
         "| --- |" + " --- |" * 5,
