@@ -127,7 +127,7 @@ case $1 in
         shift
         # Two workers, each with one thread; --fast is what starts no simulator and takes no time.
         if [[ ${1:-} == --fast ]]; then shift; set -- -m "not sim and not slow" "$@"; else set -- -m "" "$@"; fi
-        exec "$python" -m pytest -n "${FLOW_RL_TEST_WORKERS:-2}" --dist loadfile "$@"
+        exec "$python" -m pytest -n "${FLOW_RL_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder "$@"
         ;;
     -p) exec "$python" "$(script "${2:--}")" "${@:3}" ;;
     *)

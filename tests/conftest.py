@@ -5,16 +5,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 
 @pytest.hookimpl(tryfirst=True)  # before marks select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark unit tests, which are all others, and skip what needs a GPU where there is none."""
+    """Mark unit tests, which are all others, and skip what needs a GPU where there is none.
+
+    Files that take long come first: workers that take them last would wait for each other.
+    """
+    weights: dict[Path, int] = {}
     for item in items:
         if not any(item.get_closest_marker(name) for name in ("sim", "slow", "gpu")):
             item.add_marker("unit")
+        weight = sum(item.get_closest_marker(name) is not None for name in ("sim", "slow"))
+        weights[item.path] = max(weights.get(item.path, 0), weight)
+    items.sort(key=lambda item: -weights[item.path])
     if torch.cuda.is_available():
         return
     for item in items:

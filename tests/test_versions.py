@@ -20,7 +20,8 @@ pytestmark = [
     pytest.mark.skipif(not UV.is_file(), reason="flow_rl.sh has set up no uv here"),
 ]
 
-SAMPLE = ("tests/algorithms/test_learners.py", "tests/models", "tests/storage", "tests/deploy/test_package.py")
+PACKAGE = "tests/deploy/test_package.py::test_the_network_is_for_any_runtime"
+SAMPLE = ("tests/algorithms/test_learners.py", "tests/storage", PACKAGE)
 """Tests that reach torch, tensordict, rsl_rl, Warp, h5py and onnxruntime, in about a minute."""
 
 
@@ -49,7 +50,7 @@ def test_versions_at_the_borders(resolution, tmp_path):
     run(*install, "pytest", cwd=tmp_path)
     test = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "-W", "ignore")
     out = run(*test, "-m", "not sim and not slow and not gpu", *SAMPLE, cwd=ROOT)
-    assert int(re.search(r"(\d+) passed", out)[1]) > 50
+    assert int(re.search(r"(\d+) passed", out)[1]) > 40
     command = (python.with_name("flow-rl"), "collect", "--task", "FlowRL-Lift-Franka", "--num_demos", "2")
     run(*command, "--num_envs", "2", "--device", "cpu", "physics=ovphysx", "--output", "demos.hdf5", cwd=tmp_path)
     assert (tmp_path / "demos.hdf5").stat().st_size > 10_000

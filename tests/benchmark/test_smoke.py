@@ -4,20 +4,19 @@
 """The smallest suite, from nothing to a report, with the real commands."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flow_rl.benchmark.records import read_records
+from tests.commands import run_python
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
 def benchmark(folder, *words):
-    command = [sys.executable, "-m", "flow_rl.cli.main", "benchmark", *words, "--records", str(folder / "records")]
-    done = subprocess.run([*command, "--output", str(folder / "made")], capture_output=True, text=True, timeout=800)
+    words = ("-m", "flow_rl.cli.main", "benchmark", *words, "--records", folder / "records")
+    done = run_python(*words, "--output", folder / "made", cwd=folder, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

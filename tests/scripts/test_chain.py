@@ -4,11 +4,8 @@
 """The scripts work one after the other on the real task."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import pytest
 
 from flow_rl.demos.reader import load_demos
 from flow_rl.demos.writer import DemoWriter
+from tests.commands import Python
 
 pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
@@ -33,18 +31,13 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("chain")
 
 
-def start(folder, name: str, *words) -> subprocess.Popen:
-    command = [sys.executable, SCRIPTS / f"{name}.py", *words]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    # A suite that a shell started in the background hands down "ignore SIGINT", and Python then ignores Ctrl-C.
-    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    return subprocess.Popen(list(map(str, command)), cwd=folder, env=env, **pipes, **heed)
+def start(folder, name: str, *words) -> Python:
+    return Python(SCRIPTS / f"{name}.py", *words, cwd=folder)
 
 
 def run(folder, name: str, *words) -> str:
     process = start(folder, name, *words)
-    out, err = process.communicate(timeout=600)
+    out, err = process.communicate()
     assert process.returncode == 0, err[-3000:]
     return out
 
@@ -113,7 +106,7 @@ def test_checkpoint_of_another_task_is_refused(folder, demos):
     path, words = folder / "narrow.pt", ["agent.num_steps=1", "agent.actor.hidden_dims=[8]"]
     run(folder, "pretrain", *TASK, "--demos", folder / "narrow.hdf5", "--output", path, *words)
     process = start(folder, "evaluate", *SIM, "--checkpoint", path, "--num_episodes", 2, "--output", "n.json")
-    _, err = process.communicate(timeout=600)
+    _, err = process.communicate()
     assert process.returncode == 2 and "obs_dim 18 vs 19" in err, err[-2000:]
     assert not (folder / "n.json").exists()
 

@@ -21,6 +21,7 @@ import pytest
 
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, save_checkpoint
+from tests.commands import run_python
 from tests.films import count_pixels, read_film
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 
 def command(script: str, *words: str) -> list[str]:
-    return [sys.executable, str(ROOT / "scripts" / f"{script}.py"), "--task", "FlowRL-Lift-Franka", *words, *SCENE]
+    return [str(ROOT / "scripts" / f"{script}.py"), "--task", "FlowRL-Lift-Franka", *words, *SCENE]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def recording(policy, tmp_path_factory) -> Path:
     if ctypes.util.find_library("EGL") is None:
         pytest.skip("no EGL: films need Mesa's libEGL")
     folder = tmp_path_factory.mktemp("recording")
-    run = subprocess.run(command("record", *policy, "--output", str(folder)), capture_output=True, text=True)
+    run = run_python(*command("record", *policy, "--output", str(folder)), cwd=folder.parent)
     assert run.returncode == 0, run.stderr[-2000:]
     assert "success in 0 of 1 episodes" in run.stdout
     assert {path.name for path in folder.iterdir()} == {"episode.mp4", "episode.html", "episode.rrd"}
@@ -133,7 +134,7 @@ def test_the_viewer_opens_and_moves(policy):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = command("watch", *policy, "--port", str(port))
+    words = [sys.executable, *command("watch", *policy, "--port", str(port))]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as viewer:
         try:
             assert any(f"localhost:{port}" in line for line in viewer.stdout), "the address is printed"

@@ -5,8 +5,6 @@
 
 import dataclasses
 import math
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -15,6 +13,7 @@ import torch
 from flow_rl.cli.launch import entry_point
 from flow_rl.configs import learners
 from flow_rl.models import check_compatible
+from tests.commands import run_python
 from tests.tasks.episodes import non_finite
 
 pytestmark = pytest.mark.sim
@@ -294,7 +293,7 @@ def test_whole_episodes_are_finite(make_env, task, engine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS[::2])
-def test_the_solvers_buffers_are_large_enough(task):
+def test_the_solvers_buffers_are_large_enough(task, tmp_path):
     """In a process of its own, because kernels print their warnings past Python."""
     script = f"""
     import torch
@@ -307,7 +306,7 @@ def test_the_solvers_buffers_are_large_enough(task):
     with launch.launch_env(args, launch.env_config(args, overrides, horizon=1)) as env, torch.inference_mode():
         print("SOLVED", int(first_episodes(env, AssemblyExpert(env)).sum()))
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=600)
+    run = run_python("-c", textwrap.dedent(script), cwd=tmp_path)
     output = run.stdout + run.stderr
     assert "SOLVED" in output, output[-2000:]
     assert int(output.split("SOLVED")[1].split()[0]) > 0, "parts have met"

@@ -4,14 +4,13 @@
 """The scripted expert solves the task on both engines, in two ways; chunks change nothing about physics."""
 
 import json
-import subprocess
-import sys
 import textwrap
 
 import pytest
 import torch
 
 from flow_rl.testing import first_episodes
+from tests.commands import run_python
 from tests.tasks.conftest import TASK
 
 pytestmark = pytest.mark.sim
@@ -81,7 +80,7 @@ def test_a_chunk_equals_its_actions_one_by_one(env, make_env):
         assert torch.equal(obs, single)
 
 
-def test_the_expert_solves_the_task_on_physx():
+def test_the_expert_solves_the_task_on_physx(tmp_path):
     """In a process of its own, which can be given up if it fails."""
     script = f"""
     import json, torch
@@ -102,7 +101,7 @@ def test_the_expert_solves_the_task_on_physx():
         env.step(torch.zeros(32, 7))
         print("RESULT" + json.dumps([success, non_finite(env), terminated.nonzero().tolist()]))
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300)
+    run = run_python("-c", textwrap.dedent(script), cwd=tmp_path)
     assert "RESULT" in run.stdout, run.stdout[-2000:] + run.stderr[-2000:]
     success, not_finite, terminated = json.loads(run.stdout.split("RESULT")[1])
     assert success >= 0.9
