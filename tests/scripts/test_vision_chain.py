@@ -50,7 +50,7 @@ def test_a_policy_that_sees_beats_a_blind_one(folder, clone, seeing):
     """Who feels only the arm does not know where the cube is; the intervals of success do not overlap."""
     results = {}
     for name, path in (("seeing", seeing), ("blind", clone("blind", "[policy]"))):
-        words = ["--num_episodes", 64, "--num_envs", 32, "--output", f"{name}.json"]
+        words = ["--num_episodes", 32, "--num_envs", 32, "--output", f"{name}.json"]
         words += ["--video", "film.mp4", "--video_envs", 4] if name == "seeing" else []
         run(folder, "evaluate", *TASK, *SCENE, "--checkpoint", path, *words)
         results[name] = json.loads((folder / f"{name}.json").read_text())
