@@ -12,6 +12,7 @@ import pytest
 from flow_rl.benchmark.command import CommandFailed, heed_interrupts, read_curve
 from flow_rl.benchmark.harness import Harness, Run
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
+from flow_rl.utils.check import InputError
 
 from .conftest import point
 
@@ -27,8 +28,8 @@ def make_suite(**changes):
 class Player(Harness):
     """A harness whose commands write what the real ones would; ``broken`` names what fails."""
 
-    def __init__(self, suite, folder, broken=()):
-        super().__init__(suite, folder / "made", folder / "records", "cpu", say=lambda text: None)
+    def __init__(self, suite, folder, broken=(), only=()):
+        super().__init__(suite, folder / "made", folder / "records", "cpu", say=lambda text: None, only=only)
         self.commands, self.broken = [], set(broken)
 
     def steps_per_iteration(self, run):
@@ -50,6 +51,24 @@ class Player(Harness):
     @property
     def titles(self):
         return [title for title, _ in self.commands]
+
+
+def test_a_part_of_a_suite_is_run_alone(tmp_path):
+    """What else is missing stays so; a pattern that fits nothing is refused with what there is."""
+    player = Player(make_suite(), tmp_path, only=["*Lift* rldt *", "* score_flow seed 1"])
+    assert [(run.learner, run.seed) for run in player.runs] == [("rldt", 0), ("score_flow", 1), ("rldt", 1)]
+    assert player.run() == [] and len(Player(make_suite(), tmp_path).missing()) == 1
+    with pytest.raises(InputError, match=r"--only = \['\*Can\*'\] is not valid.* rldt seed 0"):
+        Player(make_suite(), tmp_path, only=["*Can*"])
+
+
+def test_a_task_has_a_budget_of_its_own(tmp_path):
+    suite = make_suite()
+    suite.tasks[TASK].env_steps = 300_000
+    player = Player(suite, tmp_path)
+    player.run()
+    trained = [words for _, words in player.commands if "train" in words]
+    assert all(words[words.index("--max_iterations") + 1] == "10" for words in trained)
 
 
 def test_bases_are_shared_and_nothing_is_repeated(tmp_path):

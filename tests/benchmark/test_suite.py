@@ -57,6 +57,7 @@ def test_variants_say_whose_settings_they_have(tmp_path):
         (SMALL + "  rlt: {}\n", r"learners.rlt.learner = 'rlt' .*did you mean rldt\?"),
         (SMALL.replace("env_steps: 1000", ""), r"env_steps, seconds = \[None, None\] .*one of them"),
         (SMALL + "seconds: 60\n", r"env_steps, seconds = \[1000, 60.0\]"),
+        (SMALL.replace("{}", "{env_steps: 0}", 1), r"tasks\..*\.env_steps = 0 .*> 0"),
         (SMALL + "seeds: []\n", "seeds = .* at least one"),
         (SMALL + "seed: [1]\n", "no field 'seed'. Valid: seeds, "),
         (SMALL.replace("Franka: {}", "Franka: {num_env: 3}"), "no field 'tasks.FlowRL-Lift-Franka.num_env'.*num_envs"),

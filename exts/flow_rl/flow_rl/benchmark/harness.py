@@ -13,13 +13,14 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from flow_rl.utils.check import InputError
+from flow_rl.utils.check import InputError, require
 
 from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
 from .records import file_name, host, rounded, source, write_json
@@ -51,7 +52,15 @@ class Harness:
     evaluation are kept as soon as each is whole.
     """
 
-    def __init__(self, suite: Suite, folder: Path, records: Path, device: str, say: Callable[[str], None] = print):
+    def __init__(
+        self,
+        suite: Suite,
+        folder: Path,
+        records: Path,
+        device: str,
+        say: Callable[[str], None] = print,
+        only: Sequence[str] = (),
+    ):
         """Build the harness.
 
         Args:
@@ -60,16 +69,19 @@ class Harness:
             records: Where records go; likewise.
             device: Where everything is computed.
             say: Told of what begins, ends or fails.
+            only: Patterns like those of file names; a run whose title fits none of them is left out.
+
+        Raises:
+            InputError: If no run is left.
         """
         self.suite, self.device, self.say = suite, device, say
         self.folder, self.records = (folder / suite.name).resolve(), (records / suite.name).resolve()
         self.states: dict[Run, str] = {}
-
-    @property
-    def runs(self) -> list[Run]:
-        """All runs; seeds vary slowest, so that every pair of task and learner has a first result soon."""
-        suite = self.suite
-        return [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
+        runs = [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
+        self.runs = [run for run in runs if not only or any(fnmatch(run.title, pattern) for pattern in only)]
+        """Seeds vary slowest, so that every pair of task and learner has a first result soon."""
+        titles = "; ".join(run.title for run in runs[: len(suite.tasks) * len(suite.learners)])
+        require(bool(self.runs), "--only", list(only), f"patterns that fit a run: {titles}", "use '*OneLeg* rldt *'.")
 
     def record_path(self, run: Run) -> Path:
         """File of a run's record."""
@@ -108,7 +120,7 @@ class Harness:
             "demonstrations": asdict(task.demonstrations),
             "pretraining": list(task.pretraining),
             "base_seed": suite.base_seed,
-            "env_steps": suite.env_steps,
+            "env_steps": task.env_steps or suite.env_steps,
             "seconds": suite.seconds,
             "evaluation": asdict(suite.evaluation),
         }
@@ -248,8 +260,8 @@ class Harness:
             "--num_envs",
             str(settings["num_envs"]),
         ]
-        if suite.env_steps is not None:
-            words += ["--max_iterations", str(math.ceil(suite.env_steps / per_iteration))]
+        if settings["env_steps"] is not None:
+            words += ["--max_iterations", str(math.ceil(settings["env_steps"] / per_iteration))]
         evaluation = {"interval": interval, "episodes": suite.evaluation.episodes, "seed": suite.evaluation.seed}
         words += [f"agent.eval_{name}={value}" for name, value in evaluation.items()]
         return [*words, f"agent.save_interval={interval}", *settings["overrides"]]

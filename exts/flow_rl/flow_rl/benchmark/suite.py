@@ -43,6 +43,8 @@ class TaskEntry:
     demonstrations: Demonstrations = field(default_factory=Demonstrations)
     pretraining: list[str] = field(default_factory=list)
     """Words of ``flow-rl pretrain``, such as ``agent.num_steps=3000``."""
+    env_steps: int | None = None
+    """Control steps of training, instead of the suite's."""
     learners: dict[str, list[str]] = field(default_factory=dict)
     """Words by entry of the suite's learners, for this task alone, such as a value range."""
 
@@ -115,6 +117,9 @@ class Suite:
             remedy = f"did you mean {' or '.join(near)}?" if near else "see flow-rl learners."
             require(entry.learner in known, f"learners.{name}.learner", entry.learner, ", ".join(sorted(known)), remedy)
         for task, entry in self.tasks.items():
+            steps, timed = entry.env_steps, self.seconds is not None
+            valid = "left out where the suite has seconds" if timed else "> 0"
+            require(steps is None or (steps > 0 and not timed), f"tasks.{task}.env_steps", steps, valid, "mend it.")
             unknown = sorted(set(entry.learners) - set(self.learners))
             valid = f"entries of learners, {', '.join(self.learners)}"
             require(not unknown, f"tasks.{task}.learners", unknown, valid, "name one of them.")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from flow_rl.evaluation.statistics import wilson_interval
 from flow_rl.utils.check import InputError
 
 from .statistics import (
@@ -124,7 +125,31 @@ def paired_table(records: list[Record]) -> str:
     return "\n".join(rows) + "\n" if len(rows) > 2 else "No two learners were evaluated on the same starts.\n"
 
 
-TABLES = {"results": results_table, "summary": summary_table, "paired": paired_table}
+def modes_table(records: list[Record]) -> str:
+    """One row per variant on the bandit: reward, whether both best actions are kept, spread, time of the field."""
+    rows = [
+        "| Variant | Seeds | Reward | Runs that keep both modes (a fifth of the actions) | Share of the smaller | "
+        "Spread within a mode | Field, 256 x P x 80 [ms] |",
+        "| --- |" + " --- |" * 6,
+    ]
+    for (name,), runs in grouped(records, "learner").items():
+        finals = [run["final"] for run in runs]
+        smaller = [min(each["left"], 1.0 - each["left"]) for each in finals]
+        kept = sum(share >= 0.2 for share in smaller)
+        cells = [
+            name,
+            len(runs),
+            plain(mean([each["mean_return"] for each in finals])),
+            f"{kept} of {len(runs)}, {interval(Estimate(kept / len(runs), *wilson_interval(kept, len(runs))))}",
+            interval(mean(smaller)),
+            plain(mean([each["spread"] for each in finals])),
+            f"{np.median([run['field_ms'] for run in runs]):.2f}",
+        ]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"results": results_table, "summary": summary_table, "paired": paired_table, "modes": modes_table}
 """Tables by the word in a file's mark."""
 
 
@@ -156,8 +181,13 @@ def interval(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f}% [{100 * estimate.low:.1f}%, {100 * estimate.high:.1f}%]"
 
 
+def mean(values: list[float]) -> Estimate:
+    """Mean over seeds with its bootstrap interval."""
+    return bootstrap(lambda scores: float(np.mean(scores[0])), [np.array(values)])
+
+
 def plain(estimate: Estimate) -> str:
-    """A probability with its interval."""
+    """A number with its interval."""
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 

@@ -4,6 +4,8 @@
 """See RLDT at work in the plane: a bandit with two best actions, transported with and without repulsion.
 
 Writes a picture (particles, field and density, before and after) and the numbers beside it. Needs no simulator.
+With --study all kernels, numbers of particles and temperatures are run over many seeds instead, into records that
+flow-rl benchmark report reads; what has a record is not repeated.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flow_rl.cli import options
+from flow_rl.cli.benchmark import RECORDS
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("outputs/bandit"), help="folder of picture and numbers")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--iterations", type=int, default=60, help="iterations of RLDT")
+    parser.add_argument("--study", action="store_true", help="all variants over many seeds, into records")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds of the study")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records of the study")
     args = parser.parse_args(argv)
 
     import torch
@@ -44,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from flow_rl.testing import bandit
 
     torch.set_num_threads(1)
+    if args.study:
+        from flow_rl.benchmark.bandit import study
+
+        with options.one_line_errors():
+            study(args.records, args.seeds, args.iterations, say=lambda text: print(f"[flow_rl] {text}", flush=True))
+        return
     args.output.mkdir(parents=True, exist_ok=True)
     numbers, panels = {}, {}
     for name, settings in tqdm(VARIANTS.items(), desc="variants"):

@@ -42,6 +42,9 @@ def run(words: Sequence[str]) -> None:
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
     parser.add_argument("--device", help="where to compute (default: a GPU if there is one)")
     parser.add_argument("--jobs", type=int, default=1, help="commands at a time; on a CPU one per core at most")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PATTERN", help="runs whose title fits, such as '*OneLeg* rldt seed 0'"
+    )
     parser.add_argument("--list", action="store_true", help="show what is done and what is missing, and run nothing")
     args = parser.parse_args(words)
 
@@ -56,7 +59,7 @@ def run(words: Sequence[str]) -> None:
         device = args.device or ("cuda:0" if options.has_gpu() else "cpu")
         options.require_device("--device", device)
         harness = Harness(
-            suite, args.output, args.records, device, say=lambda text: print(f"[flow_rl] {text}", flush=True)
+            suite, args.output, args.records, device, lambda text: print(f"[flow_rl] {text}", flush=True), args.only
         )
         missing = harness.missing()
         show(harness)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -110,13 +111,17 @@ def make_runner(cfg: dict, seed: int, num_envs: int = 64) -> OnPolicyRunner:
 
 @torch.no_grad()
 def measure(policy: FlowPolicy, num: int = 4096) -> dict[str, float]:
-    """Mean reward, share of the left mode (nearer to it than to the other), and spread of a mode's actions."""
+    """Mean reward, shares of solved actions and of the left mode (nearer to it), and spread of a mode's actions.
+
+    An action is solved within half a peak's width of a best one.
+    """
     actions = policy.sample(torch.zeros(num, 1, device=policy.score_coefs.device))
     centres = CENTRES.to(actions)
     nearest = (actions.unsqueeze(1) - centres).norm(dim=-1).argmin(dim=-1)
     spread = torch.stack([actions[nearest == i].std(dim=0).mean() for i in range(2) if (nearest == i).sum() > 1])
     return {
         "reward": float(reward(actions).mean()),
+        "solved": float((reward(actions) >= math.exp(-0.125)).float().mean()),
         "left": float((nearest == 0).float().mean()),
         "spread": float(spread.mean()),
     }
