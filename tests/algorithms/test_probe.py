@@ -3,6 +3,8 @@
 
 """What the log says of a policy is what happened to it."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tensordict import TensorDict
@@ -72,6 +74,43 @@ def test_training_is_not_disturbed(policy):
     probe.begin(policy)
     probe.measure(policy)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_distance_of_the_tool_in_metres(make_runner):
+    """A task says where chunks lead: here a step of 0.1 m per unit. Five environments do not divide the states."""
+    alg = make_runner("rldt").alg
+    probe = filled(alg.actor)
+    probe.begin(alg.actor)
+    with torch.no_grad():
+        list(alg.actor.velocity.backbone.parameters())[-1].add_(0.1)
+
+    def planned_paths(chunks):
+        steps = chunks.unflatten(-1, (alg.actor.settings["horizon"], -1))[..., :1]
+        path = torch.nn.functional.pad((0.1 * steps).cumsum(dim=-2), (0, 2, 1, 0))
+        return path.unsqueeze(0)  # one arm
+
+    term = SimpleNamespace(planned_paths=planned_paths)
+    manager = SimpleNamespace(active_terms=["chunk"], get_term=lambda name: term)
+    env = SimpleNamespace(num_envs=5, device="cpu", action_manager=manager)
+    metres = probe.measure(alg.actor, env)["policy_distance_m"]
+    latent = alg.actor.get_latent({"policy": probe.obs_policy})
+    now = alg.actor.action_normalizer.inverse(alg.actor.flow(latent, probe.noise[0])[-1])
+    first = alg.actor.action_normalizer.inverse(probe.chunks)
+    moved = planned_paths((now - first).unsqueeze(0))[0, 0, :, 1:].norm(dim=-1).mean()
+    assert metres.item() == pytest.approx(moved.item(), rel=0.05) and metres > 1e-3  # some states count twice
+    term.planned_paths = lambda chunks: chunks.new_zeros(0, *chunks.shape[:2], 2, 3)
+    assert "policy_distance_m" not in probe.measure(alg.actor, env), "a task that says nothing"
+
+
+@every_learner
+def test_every_learner_says_where_its_time_goes(learner, make_runner):
+    runner = make_runner(learner)
+    seen, update = [], runner.alg.update
+    runner.alg.update = lambda: seen.append(update()) or seen[-1]
+    runner.learn(1)
+    phases = {"act", "critic", "actor"} if hasattr(runner.alg, "replay") else {"act", "update"}
+    assert {name for name in seen[0] if name.startswith("seconds_")} == {f"seconds_{phase}" for phase in phases}
+    assert all(seen[0][f"seconds_{phase}"] > 0.0 for phase in phases)
 
 
 @every_learner

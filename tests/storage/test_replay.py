@@ -148,6 +148,19 @@ def test_share_of_the_newest():
     assert play.sample(100, 1, new_fraction=1.0)["valid"].all()
 
 
+def test_ages_of_what_is_drawn():
+    """Ten rollouts of one trajectory an environment: each age has as many steps; a share is of the newest."""
+    play = Play(capacity=12 * E, balanced=False)
+    for _ in range(10):
+        play.advance(terminated=[True] * E)
+        play.replay.prepare(1)
+    ages = play.replay.ages(new_fraction=0.0)
+    assert ages["batch_age"].item() == pytest.approx(4.5) and ages["batch_new"].item() == pytest.approx(0.1)
+    assert ages["batch_old"].item() == pytest.approx(0.2), "those of the first two rollouts"
+    ages = play.replay.ages(new_fraction=0.5)
+    assert ages["batch_age"].item() == pytest.approx(2.25) and ages["batch_new"].item() == pytest.approx(0.55)
+
+
 def test_disjoint_subsets():
     """Each subset draws trajectories of its own, together all of them; the whole is there on request."""
     play = Play(num_subsets=3)

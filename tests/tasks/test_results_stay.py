@@ -51,15 +51,20 @@ def three_iterations(env, learner: str) -> list[dict[str, float]]:
 @pytest.mark.sim
 @pytest.mark.parametrize("learner", OWN)
 def test_results_stay(make_env, learner):
-    """Other processors, and sums in another order, round otherwise, and each iteration enlarges that."""
+    """Other processors, and sums in another order, round otherwise, and each iteration enlarges that.
+
+    In the later iterations whether an episode succeeds by chance may differ, and with it a few numbers.
+    """
     known = json.loads(KNOWN.read_text())[learner]
     with make_env(4, 8, "env.episode_length_s=3") as env:
         logged = three_iterations(env, learner)
     assert len(logged) == len(known) == 3
-    for numbers, expected, tolerance in zip(logged, known, (0.01, 0.15, 0.3), strict=True):
+    for numbers, expected, tolerance, chance in zip(logged, known, (0.01, 0.15, 0.3), (0.0, 0.2, 0.2), strict=True):
         assert set(expected) <= set(numbers), "nothing that was logged is lost"
-        kept = {name: numbers[name] for name in expected}  # what is logged besides came later
-        assert kept == pytest.approx(expected, rel=tolerance, abs=tolerance / 2)
+        close = {name: pytest.approx(value, rel=tolerance, abs=tolerance / 2) for name, value in expected.items()}
+        far = {name: (numbers[name], value) for name, value in expected.items() if numbers[name] != close[name]}
+        assert len(far) <= chance * len(expected), far
+    assert 0.0 < logged[0]["policy_distance_m"] < 0.1, "the tool goes up to a few centimetres elsewhere"
 
 
 def test_no_learner_is_forgotten():

@@ -108,11 +108,12 @@ class ChunkAction(ActionTerm):
             chunks: Any number N of chunks per environment, shape (N, E, H * A).
 
         Returns:
-            Positions now and after each action, shape (R, N, E, H + 1, 3).
+            Positions now and after each action, shape (R, N, E, H + 1, 3); R is 0 if no term says where it leads.
         """
         actions = self._single_actions(chunks).split(self._sizes, dim=-1)
         paths = [planned_path(term, action) for term, action in zip(self._terms, actions, strict=True)]
-        return torch.stack([path for path in paths if path is not None])
+        paths = [path for path in paths if path is not None]
+        return torch.stack(paths) if paths else chunks.new_zeros(0, *chunks.shape[:2], self.cfg.horizon + 1, 3)
 
     def apply_actions(self) -> None:
         """Begin a control tick: hand over the action whose turn it is."""

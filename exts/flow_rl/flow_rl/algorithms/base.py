@@ -17,6 +17,7 @@ from torch import nn
 from flow_rl.models import CriticView, FlowPolicy
 from flow_rl.utils.check import require
 from flow_rl.utils.rng import set_rng_state
+from flow_rl.utils.stopwatch import Stopwatch
 
 from .checkpoint import load_into, saved
 from .construct import construct
@@ -88,6 +89,7 @@ class FlowAlgorithm(ABC):
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.door = Door(env, view, device, settings.time_limit_is_terminal)
         self.probe = Probe(actor, obs, num_steps)
+        self.stopwatch = Stopwatch(device)
         self.unsaved: set[str] = set()
         """Names of parts that checkpoints leave out."""
         modules = modules | self.remember(obs.to(device), num_steps, fields) | {"probe": self.probe}
@@ -198,11 +200,12 @@ class FlowAlgorithm(ABC):
         if self.evaluator is not None and self.evaluator.obs is not None:
             obs, self.evaluator.obs = self.evaluator.obs.to(self.device), None
         self.probe.see(obs)
-        obs = self.door(obs)
-        self.door.forget()
-        decision = self.explore(self.actor.get_latent(obs))
-        self.keep(obs, decision)
-        return self.actor.action_normalizer.inverse(decision.chunk)
+        with self.stopwatch.phase("act"):
+            obs = self.door(obs)
+            self.door.forget()
+            decision = self.explore(self.actor.get_latent(obs))
+            self.keep(obs, decision)
+            return self.actor.action_normalizer.inverse(decision.chunk)
 
     def train_mode(self) -> None:
         """Switch to learning, which needs a pretrained policy unless `from_scratch` is set."""
@@ -297,8 +300,9 @@ class FlowAlgorithm(ABC):
 
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
         """Scalars and the means of the logged ones; everything crosses to the host at once."""
-        scalars = {**scalars, **self.probe.measure(self.actor), "skipped_steps": self.optimizer.skipped_steps}
-        numbers = to_host(scalars, log)
+        moves = self.probe.measure(self.actor, self.env)
+        scalars = {**scalars, **moves, "skipped_steps": self.optimizer.skipped_steps}
+        numbers = to_host(scalars, log) | self.stopwatch.read()
         if (skipped := int(numbers["skipped_steps"])) > 0:
             print(
                 f"[flow_rl] {skipped} optimiser steps of iteration {self.iteration} were left out, because their "

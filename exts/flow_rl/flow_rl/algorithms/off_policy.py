@@ -115,7 +115,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         self.replay.prepare(1, self.settings.window)
         # what the critic says of the newest chunks before it learns from them
         foresight = self.td_critic.foresight(self.sample_critic(new_fraction=1.0, split=False))
-        numbers = self._numbers(self.replay.statistics() | foresight, self.improve())
+        known = self.replay.statistics() | self.replay.ages(self.settings.new_fraction) | foresight
+        numbers = self._numbers(known, self.improve())
         self._check_value_range(numbers["min_return"], numbers["max_return"])
         return self.finish_update(numbers)
 
@@ -127,11 +128,13 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         first = step = (self.iteration - self.settings.critic_warmup) * self.settings.num_actor_updates
         for turn in self.schedule():
             if turn == "critic":
-                log.append(self.td_critic.step(next(windows), self.optimizer))
+                with self.stopwatch.phase("critic"):
+                    log.append(self.td_critic.step(next(windows), self.optimizer))
             elif not self.warming_up:
-                if step == first:
-                    self.begin_iteration()
-                log.append(self.actor_step(step))
+                with self.stopwatch.phase("actor"):
+                    if step == first:
+                        self.begin_iteration()
+                    log.append(self.actor_step(step))
                 step += 1
         return log
 

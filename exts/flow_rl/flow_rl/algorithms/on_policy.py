@@ -110,13 +110,14 @@ class OnPolicyAlgorithm(FlowAlgorithm):
         self._apply_schedules()
         self.probe.begin(self.actor)
         log: list[dict[str, torch.Tensor]] = []
-        for _ in range(self.settings.num_learning_epochs):
-            first = len(log)
-            for batch in self.storage.mini_batches(self.settings.num_mini_batches):
-                loss, metrics = self.losses(batch)
-                log.append(metrics | self.optimizer.minimize(loss))
-            if self.stop_early(log[first:]):
-                break
+        with self.stopwatch.phase("update"):
+            for _ in range(self.settings.num_learning_epochs):
+                first = len(log)
+                for batch in self.storage.mini_batches(self.settings.num_mini_batches):
+                    loss, metrics = self.losses(batch)
+                    log.append(metrics | self.optimizer.minimize(loss))
+                if self.stop_early(log[first:]):
+                    break
         data = self.storage.data
         self.critic.update_normalization(data["obs"].flatten(0, 1))
         scalars = {

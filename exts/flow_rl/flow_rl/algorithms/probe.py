@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 from torch import nn
 
@@ -75,13 +76,19 @@ class Probe(nn.Module):
             self.velocity_first.copy_(self.velocity_before)
 
     @torch.no_grad()
-    def measure(self, policy: FlowPolicy) -> dict[str, torch.Tensor]:
+    def measure(self, policy: FlowPolicy, env: VecEnv | None = None) -> dict[str, torch.Tensor]:
         """Scalars about the policy that an iteration ends with; none before all states are known.
 
         `policy_move` and `policy_distance` are mean squared differences of velocities, per coordinate, from the policy
         at the beginning of the iteration and of learning; `policy_chunk_distance` is the mean distance of chunks from
         the same noise, `policy_spread` that of chunks from two noises, in normalised units and per root of
         coordinates; `policy_bend` is how far the landing points of the steps lie from the ends, likewise.
+        `policy_distance_m` is the mean distance [m] between where chunks lead the tool and where those from the same
+        noise led it when learning began, if the task says where chunks lead.
+
+        Args:
+            policy: The policy.
+            env: Environments, whose action term "chunk" may say where chunks lead.
         """
         if not self.began:
             return {}
@@ -90,13 +97,28 @@ class Probe(nn.Module):
         landing = torch.stack(
             [states[k] + (steps - k) * (states[k + 1] - states[k]) for k in range(steps)]
         )  # (K, 2, N, D), where each step points at
-        return {
+        return self._metres(policy, states[-1, 0], env) | {
             "policy_move": (velocities - self.velocity_before).square().mean(),
             "policy_distance": (velocities - self.velocity_first).square().mean(),
             "policy_chunk_distance": (states[-1, 0] - self.chunks).norm(dim=-1).mean() / root,
             "policy_spread": (states[-1, 0] - states[-1, 1]).norm(dim=-1).mean() / root,
             "policy_bend": (landing - states[-1]).norm(dim=-1).mean() / root,
         }
+
+    def _metres(self, policy: FlowPolicy, chunks: torch.Tensor, env: VecEnv | None) -> dict[str, torch.Tensor]:
+        """Distance of the tool's positions between chunks (N, D) and the first ones, from where the tools now are."""
+        manager = getattr(getattr(env, "unwrapped", env), "action_manager", None)
+        term = manager.get_term("chunk") if manager is not None and "chunk" in manager.active_terms else None
+        if not hasattr(term, "planned_paths"):
+            return {}
+        # a chunk for each environment, some of them twice where they do not come out even
+        index = torch.arange(-(-self.size // env.num_envs) * env.num_envs, device=chunks.device) % self.size
+        both = policy.action_normalizer.inverse(torch.stack([chunks, self.chunks]))[:, index]
+        paths = term.planned_paths(both.view(-1, env.num_envs, both.shape[-1]).to(env.device))
+        if len(paths) == 0:
+            return {}
+        now, first = paths[..., 1:, :].chunk(2, dim=1)
+        return {"policy_distance_m": (now - first).norm(dim=-1).mean().to(chunks.device)}
 
     def _latent(self, policy: FlowPolicy) -> torch.Tensor:
         """What the policy makes of the states, (N, L)."""

@@ -215,6 +215,21 @@ class TrajectoryReplay(nn.Module):
             "max_return": torch.where(complete, self.total[slots], -torch.inf).max(),
         }
 
+    def ages(self, new_fraction: float) -> dict[str, torch.Tensor]:
+        """How old what :meth:`sample` draws from all trajectories is, in calls of :meth:`prepare`.
+
+        The mean, and the shares that come from the newest trajectories and from those that are eight or more behind.
+        """
+        chances = self.cumulative[1][:2, -1].diff(dim=-1, prepend=self.cumulative[1].new_zeros(2, 1))
+        chances = chances / chances.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+        share = (1.0 - new_fraction) * chances[0] + new_fraction * chances[1]
+        age = self.clock - 1 - self.stamp[self.ring[:-1]]
+        return {
+            "batch_age": (share * age).sum(),
+            "batch_new": (share * (age == 0)).sum(),
+            "batch_old": (share * (age >= 8)).sum(),
+        }
+
     def adapt(self, state: dict) -> dict:
         """State of a checkpoint; a replay of other sizes begins anew."""
         own = self.state_dict()
