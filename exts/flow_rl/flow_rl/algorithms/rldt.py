@@ -148,9 +148,8 @@ class Rldt(OffPolicyAlgorithm):
         At the grid's times, as `reference_loss`; zero while the replay knows no success.
         """
         settings, num_steps = self.settings, self.actor.num_flow_steps
-        batch = self.replay.sample(
-            settings.actor_batch_size, 1, new_fraction=settings.new_fraction, split=False, successes=True
-        )[0]
+        share = settings.imitation_new_fraction
+        batch = self.replay.sample(settings.actor_batch_size, 1, new_fraction=share, split=False, successes=True)[0]
         shape = (len(batch), settings.num_particles)
         latent = self.actor.get_latent(batch["obs"][:, 0]).unsqueeze(1).expand(*shape, -1)
         chunks = batch["action"].expand(*shape, -1)  # (B, P, D)

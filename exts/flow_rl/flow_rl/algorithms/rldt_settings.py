@@ -85,6 +85,11 @@ class RldtSettings(OffPolicySettings):
 
     It keeps the policy near what has worked, and its flow straight; a large weight slows what the critic teaches."""
 
+    imitation_new_fraction: float = 0.33
+    """Share of these chunks from the newest successes, those of the last iteration.
+
+    Old ones hold the policy near what it was; new ones keep what it has become."""
+
     exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
     """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
 
@@ -102,6 +107,7 @@ class RldtSettings(OffPolicySettings):
         self.at_least("num_particles", 2 if self.preconditioner == "covariance" else 1, "use 8; a covariance needs 2.")
         for name in ("temperature", "consistency_coef", "reference_coef", "imitation_coef", "exploration_std"):
             self.at_least(name, 0, "use 0 to switch it off.")
+        self.within_unit("imitation_new_fraction", remedy="use the default.")
         low, bandwidth = self.exploration_min_time, self.bandwidth
         require(0.0 <= low < 1.0, PREFIX + "exploration_min_time", low, "[0, 1)", "use 0.5.")
         valid = bandwidth is None or bandwidth > 0
