@@ -576,6 +576,23 @@ def test_imitation_learns_what_led_to_a_success(make_alg):
     assert (chunks - 0.5).abs().mean() < 0.15
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_imitation_of_the_newest_alone(make_alg, share):
+    """Of successes of two ages, the setting says which are imitated."""
+    alg = make_alg(imitation_coef=1.0, imitation_new_fraction=share, actor_batch_size=64)
+    replay, ring = alg.replay, alg.replay.ring[:-1]
+    held = ring[replay.length[ring] > 0]
+    replay.total[held] = 1.0
+    replay.stamp[held[::2]], replay.stamp[held[1::2]] = replay.clock, replay.clock - 1
+    replay.prepare(1, alg.settings.window)
+    drawn, sample = [], replay.sample
+    replay.sample = lambda *args, **kwargs: drawn.append(sample(*args, **kwargs)) or drawn[-1]
+    replay.action[held[::2]], replay.action[held[1::2]] = 1.0, -1.0
+    alg.imitation_loss()
+    values = set(drawn[0]["action"].flatten().tolist())
+    assert values == ({1.0} if share else {1.0, -1.0})
+
+
 def test_imitation_is_part_of_the_loss(make_alg):
     """Its weight counts, it is logged, and without a success it is zero and has no gradient."""
     alg = make_alg(imitation_coef=0.5)
