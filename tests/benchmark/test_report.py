@@ -40,6 +40,8 @@ def test_summary_compares_on_common_tasks_only(records):
     assert row[1].startswith("75.0% [")
     assert row[2].startswith("rldt: 1.00 [")
     assert row[3] == "2,000 (median), 1 of 2"
+    one = cells(summary_table([records[0], *records[2:]]), "rldt")
+    assert one[1:3] == ["40.0% [one seed]", "score_flow: 0.00 [one seed]"], "certain of nothing"
     assert cells(table, "rldt")[3] == "929 (median), 2 of 2", "that 90 and 80 % were lost again is in the other table"
 
 

@@ -37,6 +37,7 @@ def plot_curves(records: list[Record], path: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     by_task = grouped(records, "task")
     size = (4.2 * len(by_task) + 0.6, 6.4)
@@ -52,6 +53,8 @@ def plot_curves(records: list[Record], path: Path) -> None:
             if base:
                 axes[row, column].axhline(base["success"], color="#6b7280", linestyle=":", linewidth=1)
             axes[row, column].set(xlabel=label, ylim=(-0.02, 1.02), xlim=(0, None))
+            axes[row, column].xaxis.set_major_locator(MaxNLocator(5))
+            axes[row, column].xaxis.set_major_formatter(EngFormatter(sep=""))
             axes[row, column].grid(alpha=0.2)
         axes[0, column].set_title(task.removeprefix("FlowRL-").removesuffix("-Franka"))
         axes[0, column].legend(loc="best", frameon=False, fontsize=8)

@@ -86,12 +86,12 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
         "| --- | --- | --- |" + " --- |" * len(heads),
     ]
     scores = {name: [finals(runs, task) for task in tasks] for (name,), runs in by_learner.items()}
+    seeds = {name: min(len(each) for each in of_tasks) for name, of_tasks in scores.items()}
     for (name,), runs in by_learner.items():
-        others = [
-            f"{other}: {plain(bootstrap(probability_of_improvement, scores[name], scores[other]))}"
-            for other in scores
-            if other != name
-        ]
+        others = []
+        for other in scores.keys() - {name}:
+            chance = bootstrap(probability_of_improvement, scores[name], scores[other])
+            others.append(f"{other}: {plain(chance, min(seeds[name], seeds[other]))}")
         needed = []
         for threshold in thresholds:
             chosen = [run for run in runs if run["task"] in tasks]
@@ -99,8 +99,8 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
             reached = [step for step in steps if math.isfinite(step)]
             median = f"{np.median(reached):,.0f} (median), " if reached else ""
             needed.append(f"{median}{len(reached)} of {len(steps)}")
-        mean = interval(bootstrap(interquartile_mean, scores[name]))
-        rows.append(f"| {name} | {mean} | {'; '.join(others) or 'alone'} | " + " | ".join(needed) + " |")
+        middle = interval(bootstrap(interquartile_mean, scores[name]), seeds[name])
+        rows.append(f"| {name} | {middle} | {'; '.join(sorted(others)) or 'alone'} | " + " | ".join(needed) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -139,10 +139,10 @@ def modes_table(records: list[Record]) -> str:
         cells = [
             name,
             len(runs),
-            plain(mean([each["mean_return"] for each in finals])),
+            plain(mean([each["mean_return"] for each in finals]), len(runs)),
             f"{kept} of {len(runs)}, {interval(Estimate(kept / len(runs), *wilson_interval(kept, len(runs))))}",
-            interval(mean(smaller)),
-            plain(mean([each["spread"] for each in finals])),
+            interval(mean(smaller), len(runs)),
+            plain(mean([each["spread"] for each in finals]), len(runs)),
             f"{np.median([run['field_ms'] for run in runs]):.2f}",
         ]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
@@ -176,9 +176,10 @@ def drop(run: Record) -> float:
     return success[highest] - min(success[highest:])
 
 
-def interval(estimate: Estimate) -> str:
-    """A share with its interval."""
-    return f"{100 * estimate.value:.1f}% [{100 * estimate.low:.1f}%, {100 * estimate.high:.1f}%]"
+def interval(estimate: Estimate, seeds: float = math.inf) -> str:
+    """A share with its interval; one seed has none."""
+    ends = "one seed" if seeds < 2 else f"{100 * estimate.low:.1f}%, {100 * estimate.high:.1f}%"
+    return f"{100 * estimate.value:.1f}% [{ends}]"
 
 
 def mean(values: list[float]) -> Estimate:
@@ -186,9 +187,10 @@ def mean(values: list[float]) -> Estimate:
     return bootstrap(lambda scores: float(np.mean(scores[0])), [np.array(values)])
 
 
-def plain(estimate: Estimate) -> str:
-    """A number with its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+def plain(estimate: Estimate, seeds: float = math.inf) -> str:
+    """A number with its interval; one seed has none."""
+    ends = "one seed" if seeds < 2 else f"{estimate.low:.2f}, {estimate.high:.2f}"
+    return f"{estimate.value:.2f} [{ends}]"
 
 
 def filled(text: str, records: list[Record]) -> str:
