@@ -123,6 +123,7 @@ def test_success_inside_a_chunk_is_latched(env, still, monkeypatch):
     assert not truncated.any()
     assert reward[3] == 1.0 and reward.sum() == 1.0
     assert extras["log"]["Metrics/success_rate"] == 1.0, "one episode is over, and it was solved"
+    assert extras["log"]["Metrics/success_known"] == 1.0 / env.num_envs, "the log says of how many that is"
     _, reward, terminated, *_ = env.step(still)
     assert not terminated.any() and reward.sum() == 0.0, "the reset has opened the latch"
 

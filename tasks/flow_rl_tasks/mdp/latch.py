@@ -30,7 +30,8 @@ class Latch(ManagerTermBase):
 
     Managers look at the simulation only at the end of an environment step; without a latch, an event that comes and
     goes inside a chunk is lost. Logs ``Metrics/<name>_rate``, the share of the environments whose last episode had the
-    event, and ``Metrics/<name>_count``, the number of such episodes so far.
+    event, ``Metrics/<name>_known``, the share of all environments that this is of, and ``Metrics/<name>_count``, the
+    number of such episodes so far. At first only short episodes have ended, which tend to be those with the event.
 
     Params:
         term: Condition, a :class:`TerminationTermCfg` whose function returns booleans of shape (E,).
@@ -65,6 +66,7 @@ class Latch(ManagerTermBase):
         index_fill_(self._latched, env_ids, False)
         log = self._env.extras.setdefault("log", {})
         log[f"Metrics/{self._metric}_rate"] = self._last_episode.sum() / self._finished.sum().clamp(min=1)
+        log[f"Metrics/{self._metric}_known"] = self._finished.float().mean()
         log[f"Metrics/{self._metric}_count"] = self._count.clone()
 
     def _look(self) -> None:
