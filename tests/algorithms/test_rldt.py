@@ -615,3 +615,29 @@ def test_imitation_is_part_of_the_loss(make_alg):
 def test_a_negative_weight_of_imitation_is_refused(make_runner):
     with pytest.raises(ValueError, match="agent.algorithm.imitation_coef = -1"):
         make_runner("rldt", imitation_coef=-1)
+
+
+def test_a_budget_bounds_the_whole_way(make_alg):
+    """A field that pushes for ever: the distance from the first policy settles near the budget, and the weight is kept.
+
+    With the weight alone it grows well beyond.
+    """
+
+    def distance(alg) -> float:
+        alg.action_gradient = lambda latent, ends: torch.ones(1, *ends.shape)
+        alg.optimizer.group("actor")["lr"] = 3e-3
+        seen = [alg.actor_step(step)["reference"] / alg.actor.output_dim for step in range(400)]
+        return torch.stack(seen[-50:]).mean().item()
+
+    settings = {"reference": "pretrained", "reference_coef": 0.002, "consistency_coef": 0.0}
+    free = distance(make_alg(**settings))
+    alg = make_alg(**settings, reference_budget=0.02)
+    held = distance(alg)
+    assert 0.01 < held < 0.04 < 2 * held < free
+    assert alg.budget.weight > 0.002
+    assert alg.save()["budget_state_dict"]["weight"] == alg.budget.weight
+
+
+def test_a_budget_needs_a_reference_that_stays(make_runner):
+    with pytest.raises(ValueError, match="agent.algorithm.reference_budget = 0.1 .*reference=pretrained"):
+        make_runner("rldt", reference_budget=0.1, reference="iteration")

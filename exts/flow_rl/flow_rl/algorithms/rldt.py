@@ -16,6 +16,7 @@ from flow_rl.kernels import svgd_diagnostics, svgd_field
 from flow_rl.models import Anchor, FlowPolicy, QEnsemble
 
 from .base import Decision
+from .budget import Budget
 from .off_policy import OffPolicyAlgorithm
 from .rldt_settings import RldtSettings
 
@@ -46,6 +47,9 @@ class Rldt(OffPolicyAlgorithm):
         self.reference = Anchor(actor)
         self.reference_follows = settings.reference == "iteration"
         modules = {} if self.reference_follows else {"reference": self.reference}
+        self.budget: Budget | None = None
+        if settings.reference_budget is not None:
+            self.budget = modules["budget"] = Budget(settings.reference_coef, settings.reference_budget)
         super().__init__(env, actor, critic, settings, fields={}, modules=modules, **contract)
         self.reference.to(self.device)
         self.noise_scale = torch.zeros(1, device=self.device)
@@ -113,11 +117,8 @@ class Rldt(OffPolicyAlgorithm):
         # Places of an empty replay count nothing.
         losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
-        loss = (
-            alignment
-            + self.settings.consistency_coef * consistency
-            + self.settings.reference_coef / self.step_scale * reference
-        )
+        weight = self.settings.reference_coef if self.budget is None else self.budget.weight.clone()
+        loss = alignment + self.settings.consistency_coef * consistency + weight / self.step_scale * reference
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
         if self.settings.imitation_coef > 0:
             metrics["imitation"] = self.imitation_loss()
@@ -158,6 +159,14 @@ class Rldt(OffPolicyAlgorithm):
         velocity = self.actor.drift(interpolate(noise, chunks, t), t, latent)
         error = (velocity - (chunks - noise)).square().sum(dim=-1).mean(dim=-1, keepdim=True)
         return (error * batch["valid"]).sum() / batch["valid"].sum().clamp(min=1)
+
+    def actor_step(self, step: int) -> dict[str, torch.Tensor]:
+        """One step of the policy, after which the budget's weight follows."""
+        metrics = super().actor_step(step)
+        if self.budget is not None:
+            self.budget.update(metrics["reference"] / self.actor.output_dim)
+            metrics["reference_weight"] = self.budget.weight.clone()
+        return metrics
 
     def begin_iteration(self) -> None:
         """Measure distances from the present policy (a trust region), unless they are those from the first one."""

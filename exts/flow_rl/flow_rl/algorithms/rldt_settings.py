@@ -80,6 +80,12 @@ class RldtSettings(OffPolicySettings):
 
     The latter bounds how far small errors of the critic, which the replay repeats, can lead over many iterations."""
 
+    reference_budget: float | None = None
+    """Mean squared difference of velocity and reference, per coordinate, that is held by adapting `reference_coef`.
+
+    Null leaves that weight as it is. A budget bounds the whole way from the pretrained policy, which a weight in a sum
+    of losses does not (TRQAM, arXiv 2605.27079); the log calls it `policy_distance`."""
+
     imitation_coef: float = 0.0
     """Weight of flow matching on chunks of the replay that led to a success; 0, as in the paper, leaves it out.
 
@@ -107,6 +113,10 @@ class RldtSettings(OffPolicySettings):
         self.at_least("num_particles", 2 if self.preconditioner == "covariance" else 1, "use 8; a covariance needs 2.")
         for name in ("temperature", "consistency_coef", "reference_coef", "imitation_coef", "exploration_std"):
             self.at_least(name, 0, "use 0 to switch it off.")
+        budget = self.reference_budget
+        valid = budget is None or (budget > 0 and self.reference_coef > 0 and self.reference == "pretrained")
+        remedy = "set reference=pretrained, and reference_coef to a weight to begin with."
+        require(valid, PREFIX + "reference_budget", budget, "null, or > 0 beside reference=pretrained", remedy)
         self.within_unit("imitation_new_fraction", remedy="use the default.")
         low, bandwidth = self.exploration_min_time, self.bandwidth
         require(0.0 <= low < 1.0, PREFIX + "exploration_min_time", low, "[0, 1)", "use 0.5.")
