@@ -81,7 +81,7 @@ class RldtSettings(OffPolicySettings):
     The latter bounds how far small errors of the critic, which the replay repeats, can lead over many iterations."""
 
     reference_budget: float | None = None
-    """Mean squared difference of velocity and reference, per coordinate, that is held by adapting `reference_coef`.
+    """Mean squared difference of velocity and reference, per coordinate, that is held by raising `reference_coef`.
 
     Null leaves that weight as it is. A budget bounds the whole way from the pretrained policy, which a weight in a sum
     of losses does not (TRQAM, arXiv 2605.27079); the log calls it `policy_distance`."""
