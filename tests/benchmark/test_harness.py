@@ -12,6 +12,7 @@ import pytest
 from flow_rl.benchmark.command import CommandFailed, heed_interrupts, read_curve
 from flow_rl.benchmark.harness import Harness, Run
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
+from flow_rl.cli import benchmark
 from flow_rl.utils.check import InputError
 
 from .conftest import point
@@ -60,6 +61,14 @@ def test_a_part_of_a_suite_is_run_alone(tmp_path):
     assert player.run() == [] and len(Player(make_suite(), tmp_path).missing()) == 1
     with pytest.raises(InputError, match=r"--only = \['\*Can\*'\] is not valid.* rldt seed 0"):
         Player(make_suite(), tmp_path, only=["*Can*"])
+
+
+def test_the_table_shows_a_part_of_a_suite(tmp_path, capsys):
+    """A seed that is left out has an empty cell."""
+    benchmark.main(["lift", "--list", "--only", "*rldt seed 0", "--records", str(tmp_path), "--device", "cpu"])
+    out = capsys.readouterr().out
+    (row,) = (line for line in out.splitlines() if "rldt" in line)
+    assert row.count("missing") == 1 and "0 of 1 runs have a record" in out
 
 
 def test_a_task_has_a_budget_of_its_own(tmp_path):

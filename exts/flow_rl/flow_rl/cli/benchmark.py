@@ -77,7 +77,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def show(harness: Harness) -> None:
-    """Print a table of all runs: what each has reached, or that it is missing."""
+    """Print a table of the runs: what each has reached, or that it is missing; what is left out has an empty cell."""
     from rich.console import Console
     from rich.table import Table
 
@@ -86,7 +86,7 @@ def show(harness: Harness) -> None:
     rows = dict.fromkeys((run.task, run.learner) for run in harness.runs)
     states = {(run.task, run.learner, run.seed): harness.states.get(run, "missing") for run in harness.runs}
     for row in rows:
-        table.add_row(*row, *(states[*row, seed] for seed in seeds))
+        table.add_row(*row, *(states.get((*row, seed), "") for seed in seeds))
     Console().print(table)
 
 
