@@ -117,7 +117,7 @@ class Rldt(OffPolicyAlgorithm):
         # Places of an empty replay count nothing.
         losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
-        weight = self.settings.reference_coef if self.budget is None else self.budget.weight.clone()
+        weight = self.settings.reference_coef if self.budget is None else self.budget.weight
         loss = alignment + self.settings.consistency_coef * consistency + weight / self.step_scale * reference
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
         if self.settings.imitation_coef > 0:

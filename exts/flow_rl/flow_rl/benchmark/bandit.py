@@ -68,19 +68,18 @@ def study(records: Path, seeds: int, iterations: int, say: Callable[[str], None]
     """
     valid = f"a multiple of {EVALUATIONS}, at least {EVALUATIONS}"
     require(iterations > 0 and iterations % EVALUATIONS == 0, "--iterations", iterations, valid, "use 60.")
-    for particles in PARTICLES:
-        chosen = [variant for variant in variants() if variant.num_particles == particles]
-        for seed, variant in itertools.product(range(seeds), chosen):
-            path = records / SUITE / file_name(TASK, variant.name, seed)
-            if path.is_file():
-                found = json.loads(path.read_text())["settings"]["iterations"]
-                remedy = "choose another --records, or remove it to run it again."
-                require(found == iterations, f"--iterations (of {path})", iterations, str(found), remedy)
-                continue
-            record = run(variant, seed, iterations)
-            write_json(path, record)
-            final = record["final"]
-            say(f"{variant.name} seed {seed}: reward {final['mean_return']:.3f}, left mode {final['left']:.0%}")
+    runs = itertools.product(range(seeds), variants())
+    for seed, variant in sorted(runs, key=lambda run: PARTICLES.index(run[1].num_particles)):
+        path = records / SUITE / file_name(TASK, variant.name, seed)
+        if path.is_file():
+            found = json.loads(path.read_text())["settings"]["iterations"]
+            remedy = "choose another --records, or remove it to run it again."
+            require(found == iterations, f"--iterations (of {path})", iterations, str(found), remedy)
+            continue
+        record = run(variant, seed, iterations)
+        write_json(path, record)
+        final = record["final"]
+        say(f"{variant.name} seed {seed}: reward {final['mean_return']:.3f}, left mode {final['left']:.0%}")
 
 
 def run(variant: Variant, seed: int, iterations: int) -> dict[str, Any]:

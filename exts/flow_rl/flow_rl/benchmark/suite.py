@@ -119,7 +119,7 @@ class Suite:
         for task, entry in self.tasks.items():
             steps, timed = entry.env_steps, self.seconds is not None
             valid = "left out where the suite has seconds" if timed else "> 0"
-            require(steps is None or (steps > 0 and not timed), f"tasks.{task}.env_steps", steps, valid, "mend it.")
+            require(steps is None or (steps > 0 and not timed), f"tasks.{task}.env_steps", steps, valid, "remove it.")
             unknown = sorted(set(entry.learners) - set(self.learners))
             valid = f"entries of learners, {', '.join(self.learners)}"
             require(not unknown, f"tasks.{task}.learners", unknown, valid, "name one of them.")
