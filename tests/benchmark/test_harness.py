@@ -147,10 +147,19 @@ def test_changed_settings_never_mix_with_what_was_measured(tmp_path):
     Player(make_suite(), tmp_path).run()
     with pytest.raises(ValueError, match="made with other settings than the suite's .env_steps."):
         Player(make_suite(env_steps=200_000), tmp_path).run()
-    longer = Player(make_suite(seeds=[5], base_seed=1), tmp_path)
-    said = []
-    longer.say = said.append
-    assert len(longer.run()) == 2 and "policy that was made with other settings" in said[0]
+
+
+def test_suites_share_what_they_ask_for_alike(tmp_path):
+    """A policy is made once for all suites that say the same of it, and again, elsewhere, for one that differs."""
+    first = Player(make_suite(), tmp_path)
+    first.run()
+    same = Player(make_suite(name="other", env_steps=50_000), tmp_path)
+    same.run()
+    assert same.titles == [f"{TASK} {name} seed {seed}" for seed in (0, 1) for name in ("score_flow", "rldt")]
+    differing = Player(make_suite(name="third", base_seed=1), tmp_path)
+    differing.run()
+    assert differing.titles[:3] == [f"{TASK} collect", f"{TASK} pretrain", f"{TASK} evaluate"]
+    assert differing.base_folder(TASK) != same.base_folder(TASK) == first.base_folder(TASK)
 
 
 def test_a_folder_is_held_by_one_process(tmp_path):

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +25,13 @@ from flow_rl.utils.check import InputError, require
 
 from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
 from .records import file_name, host, rounded, source, write_json
-from .suite import Suite, TaskEntry
+from .suite import Suite
 
 LOCK = ".lock"
 """File by which a folder is held."""
+
+BASES = "bases"
+"""Folder of the policies that learners begin with, beside the suites'."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,8 @@ class Harness:
     """A suite, the folder where its parts are made, and the folder of its records.
 
     A run whose record exists is never repeated. A run that was interrupted begins anew, from the same policy: its curve
-    is always one of an undisturbed run. Policies to begin with are made once per task; demonstrations, pretraining and
-    evaluation are kept as soon as each is whole.
+    is always one of an undisturbed run. Policies to begin with are made once, for all suites that ask for the same;
+    demonstrations, pretraining and evaluation are kept as soon as each is whole.
     """
 
     def __init__(
@@ -65,8 +69,8 @@ class Harness:
 
         Args:
             suite: What to run.
-            folder: Where demonstrations, policies and logs go; a folder per suite is made in it.
-            records: Where records go; likewise.
+            folder: Where demonstrations, policies and logs go; a folder per suite is made in it, and one for policies.
+            records: Where records go; a folder per suite is made in it.
             device: Where everything is computed.
             say: Told of what begins, ends or fails.
             only: Patterns like those of file names; a run whose title fits none of them is left out.
@@ -76,6 +80,7 @@ class Harness:
         """
         self.suite, self.device, self.say = suite, device, say
         self.folder, self.records = (folder / suite.name).resolve(), (records / suite.name).resolve()
+        self.bases = (folder / BASES).resolve()
         self.states: dict[Run, str] = {}
         runs = [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
         self.runs = [run for run in runs if not only or any(fnmatch(run.title, pattern) for pattern in only)]
@@ -156,19 +161,14 @@ class Harness:
 
     def make_base(self, task: str) -> None:
         """Make the policy that all learners of a task begin with, and measure it."""
-        entry, folder = self.suite.tasks[task], self.folder / task
+        folder = self.base_folder(task)
         with self._claimed(folder) as mine:
             if not mine:
                 raise CommandFailed(f"{task}: another process is at its policy; run the suite again when it is done")
-            settings = self._base_settings(entry)
             known = folder / "base.json"
-            state = json.loads(known.read_text()) if known.is_file() else {"settings": settings, "commands": {}}
-            if state["settings"] != settings:
-                raise CommandFailed(
-                    f"{folder} holds a policy that was made with other settings and is left untouched. Remove the "
-                    "folder to make it again, or choose another --output."
-                )
-            for name, (output, words) in self._base_commands(task, entry, folder).items():
+            new = {"settings": self._base_settings(task), "commands": {}}
+            state = json.loads(known.read_text()) if known.is_file() else new
+            for name, (output, words) in self._base_commands(task, folder).items():
                 if name in state["commands"] and output.is_file():
                     continue
                 start = time.monotonic()
@@ -180,15 +180,27 @@ class Harness:
                     state["digest"] = hashlib.sha256(output.read_bytes()).hexdigest()
                 write_json(known, state)
 
-    def _base_settings(self, entry: TaskEntry) -> dict[str, Any]:
-        demonstrations = asdict(entry.demonstrations)
-        words = [*self.suite.overrides, *entry.overrides]
-        seed = self.suite.base_seed
-        return {"demonstrations": demonstrations, "pretraining": entry.pretraining, "overrides": words, "seed": seed}
+    def base_folder(self, task: str) -> Path:
+        """Folder of a task's first policy, named by all that a suite says of it: others are other folders."""
+        digest = hashlib.sha256(json.dumps(self._base_settings(task), sort_keys=True).encode()).hexdigest()
+        return self.bases / f"{task}-{digest[:8]}"
 
-    def _base_commands(self, task: str, entry: TaskEntry, folder: Path) -> dict[str, tuple[Path, list[str]]]:
+    def _base_settings(self, task: str) -> dict[str, Any]:
+        entry = self.suite.tasks[task]
+        return {
+            "demonstrations": asdict(entry.demonstrations),
+            "pretraining": list(entry.pretraining),
+            "overrides": [*self.suite.overrides, *entry.overrides],
+            "seed": self.suite.base_seed,
+            "evaluation": {"episodes": self.suite.evaluation.episodes, "seed": self.suite.evaluation.seed},
+            "num_envs": entry.num_envs,
+            "device": self.device,
+        }
+
+    def _base_commands(self, task: str, folder: Path) -> dict[str, tuple[Path, list[str]]]:
         """What each command writes, and its words."""
-        suite, demos = self.suite, entry.demonstrations
+        suite, entry = self.suite, self.suite.tasks[task]
+        demos = entry.demonstrations
         common, seed = ["--task", task, "--device", self.device], ["--seed", str(suite.base_seed)]
         words = [*suite.overrides, *entry.overrides]
         paths = {"collect": "demos.hdf5", "pretrain": "pretrained.pt", "evaluate": "pretrained.json"}
@@ -220,8 +232,8 @@ class Harness:
             curve = read_curve(folder)
             if not curve:
                 raise CommandFailed(f"{run.title}: training ended without an evaluation; see {folder / 'train.log'}")
-            base = json.loads((self.folder / run.task / "base.json").read_text())
-            measured = json.loads((self.folder / run.task / "pretrained.json").read_text())
+            base = json.loads((self.base_folder(run.task) / "base.json").read_text())
+            measured = json.loads((self.base_folder(run.task) / "pretrained.json").read_text())
             entry = self.suite.learners[run.learner]
             record = {
                 "suite": self.suite.name,
@@ -256,7 +268,7 @@ class Harness:
         words += ["--agent", f"{settings['learner']}_cfg_entry_point", "--seed", str(run.seed)]
         words += [
             "--checkpoint",
-            str(self.folder / run.task / "pretrained.pt"),
+            str(self.base_folder(run.task) / "pretrained.pt"),
             "--num_envs",
             str(settings["num_envs"]),
         ]
@@ -289,7 +301,8 @@ class Harness:
 
     def _portable(self, commands: dict[str, str]) -> dict[str, str]:
         """Commands without this machine's folders."""
-        return {name: command.replace(f"{self.folder}/", "") for name, command in commands.items()}
+        folders = re.compile("|".join(re.escape(f"{folder}/") for folder in (self.folder, self.bases)))
+        return {name: folders.sub("", command) for name, command in commands.items()}
 
     """
     Details.
