@@ -10,7 +10,8 @@ import pytest
 
 from flow_rl.benchmark.records import read_records, write_json
 from flow_rl.benchmark.report import color, write_report
-from flow_rl.benchmark.tables import fill, filled, paired_table, results_table, summary_table
+from flow_rl.benchmark.suite import read_suite
+from flow_rl.benchmark.tables import claims_table, fill, filled, paired_table, results_table, summary_table
 
 from .conftest import record
 
@@ -53,6 +54,18 @@ def test_pairs_are_compared_on_the_same_starts(records):
     assert row[:5] == ["`FlowRL-Lift-Franka`", "rldt", "score_flow", "0", "4"]
     records[0]["final"]["outcomes"] = "10"
     assert cells(paired_table(records), "rldt")[3:5] == ["0", "2"], "seeds with other numbers of episodes are left out"
+
+
+def test_claims_stand_beside_what_happened():
+    """Evaluations at 0, 1,000 and 2,000 steps are of the first half, the two after them of the second."""
+    entry, claim = next((name, each.claim) for name, each in read_suite("rldt").learners.items() if each.claim)
+    runs = [
+        record(entry, seed, curve, suite="rldt")
+        for seed, curve in enumerate([[50, 86, 80, 84, 79], [50, 70, 88, 60, 90]])
+    ]
+    row = cells(claims_table(runs), f"`{entry}`")
+    assert row[1] == claim
+    assert row[2:5] == ["2", "86.0, 88.0", "5.0, 30.0"] and row[5].startswith("84.5% [")
 
 
 def test_marked_tables_are_filled_and_others_left_alone(records, tmp_path):

@@ -61,6 +61,8 @@ class LearnerEntry:
     """Words of ``flow-rl train``."""
     note: str = ""
     """What tables say of its settings; by default "paper" or "ours", after ``presets=paper``."""
+    claim: str = ""
+    """What a run with these settings would confirm, and what would refute it; no part of what makes a record."""
 
     @property
     def preset(self) -> str:

@@ -27,6 +27,7 @@ from .statistics import (
     probability_of_improvement,
     steps_to,
 )
+from .suite import read_suite
 
 Record = dict[str, Any]
 
@@ -149,7 +150,43 @@ def modes_table(records: list[Record]) -> str:
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"results": results_table, "summary": summary_table, "paired": paired_table, "modes": modes_table}
+def claims_table(records: list[Record]) -> str:
+    """One row per entry of a suite whose entries claim something: what, and what success did in both halves of a run.
+
+    Each seed's highest evaluation in the first half, and how far its evaluations of the second lie apart.
+    """
+    rows = [
+        "| Entry | Claim | Seeds | Highest in the first half [%] | Highest minus lowest in the second half [points] | "
+        "Final success |",
+        "| --- |" + " --- |" * 5,
+    ]
+    entries = read_suite(records[0]["suite"]).learners
+    for (task, name), runs in grouped(records, "task", "learner").items():
+        first, second = [], []
+        for run in runs:
+            steps, success = points(run)
+            first.append(max(share for step, share in zip(steps, success, strict=True) if 2 * step <= steps[-1]))
+            later = [share for step, share in zip(steps, success, strict=True) if 2 * step > steps[-1]]
+            second.append(max(later) - min(later))
+        final = [run["final"] for run in runs]
+        cells = [
+            f"`{name}`" if len({run["task"] for run in records}) == 1 else f"`{name}`, {task}",
+            entries[name].claim if name in entries else "",
+            len(runs),
+            *(", ".join(f"{100 * share:.1f}" for share in shares) for shares in (first, second)),
+            interval(mean_success([each["successes"] for each in final], [each["episodes"] for each in final])),
+        ]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {
+    "results": results_table,
+    "summary": summary_table,
+    "paired": paired_table,
+    "modes": modes_table,
+    "claims": claims_table,
+}
 """Tables by the word in a file's mark."""
 
 
