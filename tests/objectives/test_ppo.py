@@ -56,3 +56,34 @@ def test_each_transition_has_its_own_trust_region():
     expected = -torch.min(ratio * advantage, ratio.clamp(0.9, 1.1) * advantage).mean()
     torch.testing.assert_close(found.loss, expected)
     assert found.ratio.shape == (5, 3)
+
+
+def test_gradients_may_pass_the_bound_of_the_ratio():
+    """Its value is bounded all the same."""
+    for straight_through, gradient in ((False, 0.0), (True, math.exp(1.0))):
+        log_prob = torch.tensor([3.0], requires_grad=True)
+        out = ppo_surrogate(log_prob, torch.zeros(1), -torch.ones(1), 0.1, straight_through=straight_through)
+        assert float(out.ratio) == pytest.approx(math.exp(1.0))
+        out.loss.backward()
+        assert float(log_prob.grad) == pytest.approx(gradient)
+
+
+def test_the_asymmetric_surrogate_begins_as_the_clipped_one():
+    """At a ratio of 1 gradients agree for both signs; positive advantages are clipped in both."""
+    advantage = torch.tensor([1.5, -0.5])
+    gradients = []
+    for negative in ("clip", "spo"):
+        log_prob = torch.zeros(2, requires_grad=True)
+        ppo_surrogate(log_prob, torch.zeros(2), advantage, 0.1, negative=negative).loss.backward()
+        gradients.append(log_prob.grad)
+    torch.testing.assert_close(*gradients)
+    far = torch.tensor([0.5], requires_grad=True)
+    ppo_surrogate(far, torch.zeros(1), torch.ones(1), 0.1, negative="spo").loss.backward()
+    assert far.grad == 0.0
+
+
+def test_a_negative_advantage_pulls_to_the_edge_of_the_trust_region():
+    """With "spo" the loss is least at 1 - e, from wherever the ratio is."""
+    ratio = torch.linspace(0.5, 1.5, 1001)
+    losses = [float(ppo_surrogate(r.log(), r.new_zeros(()), -r.new_ones(()), 0.1, negative="spo").loss) for r in ratio]
+    assert float(ratio[losses.index(min(losses))]) == pytest.approx(0.9, abs=2e-3)

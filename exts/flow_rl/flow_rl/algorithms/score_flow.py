@@ -11,19 +11,16 @@ from __future__ import annotations
 import torch
 from rsl_rl.env import VecEnv
 from rsl_rl.models import MLPModel
-from tensordict import TensorDict
 
-from flow_rl.flows import ChainBounds, hold_then_cosine, sample_chain, score_chain, score_drift, time_grid
-from flow_rl.models import Anchor, FlowPolicy
+from flow_rl.flows import hold_then_cosine, score_drift, time_grid
+from flow_rl.models import FlowPolicy
 from flow_rl.nn import NoisePredictor, ScoreCoefficient
-from flow_rl.objectives import ppo_surrogate, value_loss
 
-from .base import Decision
-from .on_policy import OnPolicyAlgorithm
+from .chain_ppo import ChainPpo
 from .score_flow_settings import ScoreFlowSettings
 
 
-class ScoreFlow(OnPolicyAlgorithm):
+class ScoreFlow(ChainPpo):
     """PPO on the likelihood of the whole chain x_0 .. x_K, with x_{i+1} ~ N(x_i + (v + alpha s) / K, sigma^2).
 
     v is the policy's velocity, s = (t v - x) / (1 - t) its score, alpha(t) the learned coefficient psi, and
@@ -53,12 +50,7 @@ class ScoreFlow(OnPolicyAlgorithm):
         if self.score_coefficient is not None:
             self.score_coefficient.requires_grad_(settings.learn_score_coef)
             modules["score_coefficient"] = self.score_coefficient
-        self.anchor = Anchor(actor) if settings.bc_coef > 0 else None
-        if self.anchor is not None:
-            modules["bc"] = self.anchor
-        self.bounds = ChainBounds(mean=actor.cfg.intermediate_clip or float("inf"), deviations=settings.noise_clip)
-        fields = {"chain": (actor.num_flow_steps + 1, actor.output_dim), "log_prob": ()}
-        super().__init__(env, actor, critic, settings, fields=fields, modules=modules, **contract)
+        super().__init__(env, actor, critic, settings, modules=modules, **contract)
 
     @property
     def name(self) -> str:
@@ -85,76 +77,13 @@ class ScoreFlow(OnPolicyAlgorithm):
         end = low + self.settings.std_decay * (high - low)
         return hold_then_cosine(high, end, self.progress, self.settings.std_hold)
 
-    def explore(self, latent: torch.Tensor) -> Decision:
-        """Last states of freshly sampled chains; the chains and their likelihoods are kept."""
-        noise = torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device)
-        chain = sample_chain(
-            lambda x, t: self.drift(x, t, latent),
-            lambda x, t: self.std(t, latent),
-            noise,
-            self.actor.num_flow_steps,
-            self.bounds,
-        )
-        return Decision(chain.action, {"chain": chain.states, "log_prob": chain.log_prob.mean(dim=-1)})
-
-    def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Critic loss and, once the critic is warm, the policy loss."""
-        critic_loss = value_loss(self.critic(batch["obs"]).squeeze(-1), batch["return"])
-        metrics = {"value": critic_loss.detach()}
-        if self.warming_up:
-            with torch.no_grad():
-                return critic_loss, metrics | self.policy_loss(batch)[1]
-        policy_loss, policy_metrics = self.policy_loss(batch)
-        return critic_loss + policy_loss, metrics | policy_metrics
-
-    def policy_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Clipped surrogate of the chains' likelihood ratios, entropy bonus, and the pull to the pretrained policy."""
-        latent = self.actor.get_latent(batch["obs"])
-        per_step = latent.unsqueeze(1)  # (B, 1, O)
-        chain = score_chain(
-            lambda x, t: self.drift(x, t, per_step),
-            lambda x, t: self.std(t, per_step),
-            batch["chain"],
-            self.bounds,
-        )
-        advantage = batch["advantage"]
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        surrogate = ppo_surrogate(chain.log_prob.mean(dim=-1), batch["log_prob"], advantage, self.settings.clip_param)
-        entropy = chain.entropy.mean()
-        loss = surrogate.loss - self.settings.entropy_coef * entropy
-        metrics = {
-            "surrogate": surrogate.loss,
-            "entropy": entropy,
-            "ratio": surrogate.ratio.mean(),
-            "ratio_error": (surrogate.ratio - 1.0).abs().max(),
-            "kl": surrogate.kl,
-            "clip_fraction": surrogate.clip_fraction,
-            "saturation": (batch["chain"][:, -1].abs() >= self.bounds.action).float().mean(),
-            "sigma": chain.std.mean(dim=(0, 2)),
-        }
-        if self.anchor is not None:
-            metrics["bc"] = self.settings.bc_coef * self.anchor_loss(latent, batch["obs"])
-            loss = loss + metrics["bc"]
-        return loss, {name: value.detach() for name, value in metrics.items()}
-
-    def anchor_loss(self, latent: torch.Tensor, obs: TensorDict) -> torch.Tensor:
-        """Mean squared distance of the policy's chunks from the anchor's, from the same noise (ReinFlow's W2)."""
-        noise = torch.randn(latent.shape[0], self.actor.output_dim, device=latent.device)
-        anchored = self.anchor.sample(self.anchor.get_latent(obs), noise)
-        return (self.actor.sample(latent, noise) - anchored).square().mean()
-
-    def stop_early(self, log: list[dict[str, torch.Tensor]]) -> bool:
-        """Stop when the epoch moved the policy too far; all ranks decide alike."""
-        if self.settings.target_kl is None:
-            return False
-        kl = torch.stack([entry["kl"] for entry in log]).mean()
-        if self.world_size > 1:
-            torch.distributed.all_reduce(kl)
-            kl /= self.world_size
-        return bool(kl > self.settings.target_kl)
+    @property
+    def entropy_weight(self) -> float:
+        """The noise learns, and is kept from vanishing."""
+        return self.settings.entropy_coef
 
     def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Give the policy its score drift; return alpha, sigma, their bound, and the first ratios' distance from 1.
+        """Give the policy its score drift; return alpha and the noise's bound besides the base's numbers.
 
         Playing v alone would leave out the pull towards the mode that v was trained with.
         """
@@ -163,13 +92,11 @@ class ScoreFlow(OnPolicyAlgorithm):
         with torch.no_grad():
             if self.score_coefficient is not None:
                 self.actor.set_score_coefs(self.score_coefficient(t).squeeze(-1))
-        sigma = torch.stack([entry["sigma"] for entry in log]).mean(dim=0)
-        self.actor.output_std = sigma
+        numbers = super().finish_iteration(log)
         return {
             **{f"alpha_{i}": self.actor.score_coefs[i] for i in range(num_steps)},
-            **{f"sigma_{i}": sigma[i] for i in range(num_steps)},
-            "sigma_max": sigma.new_tensor(self.std_max),
-            "ratio_error_first": log[0]["ratio_error"],
+            **numbers,
+            "sigma_max": numbers["sigma_0"].new_tensor(self.std_max),
         }
 
     def policy_replaced(self) -> None:

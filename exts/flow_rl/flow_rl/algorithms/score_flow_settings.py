@@ -10,24 +10,19 @@ from typing import Literal
 
 from flow_rl.utils.check import require
 
-from .settings import PREFIX, OnPolicySettings
+from .ppo_settings import ChainSettings
+from .settings import PREFIX
 
 
 @dataclass
-class ScoreFlowSettings(OnPolicySettings):
+class ScoreFlowSettings(ChainSettings):
     """Settings of :class:`flow_rl.algorithms.score_flow.ScoreFlow`; numbers follow the paper's code unless noted.
 
     Its runs take 10 to 80 million control steps; the rates here are larger, for about half a million.
     """
 
-    clip_param: float = 0.01
-    """Half-width of the trust region of the likelihood ratio; log-likelihoods are averages over the chain."""
-
     entropy_coef: float = 0.03
     """Weight of the chain's entropy, itself an average over the chain."""
-
-    target_kl: float | None = 1.0
-    """Divergence from the old policy after which no further pass begins; None for never."""
 
     score_coef: float = 1.0
     """Scale Gamma of the score's coefficient alpha(t) = min((1 - t) g(t) Gamma, 2 Gamma); 0 gives ReinFlow."""
@@ -56,12 +51,6 @@ class ScoreFlowSettings(OnPolicySettings):
     noise_hidden_dims: list[int] = field(default_factory=lambda: [64, 64])
     """Widths of the noise predictor."""
 
-    noise_clip: float = 3.0
-    """Bound on a sample's distance from its mean, in standard deviations."""
-
-    bc_coef: float = 0.0
-    """Weight of the pull towards the policy that fine-tuning began with; 0 leaves it out."""
-
     def check(self) -> None:
         """Raise unless all are valid."""
         super().check()
@@ -74,6 +63,5 @@ class ScoreFlowSettings(OnPolicySettings):
             "lower std_min or raise std_max.",
         )
         self.within_unit("std_hold", "std_decay", remedy="use std_hold 0.35 and std_decay 0.7.")
-        self.above_zero("clip_param", "noise_clip", remedy="use clip_param 0.01, noise_clip 3.")
-        for name in ("score_coef", "bc_coef", "entropy_coef"):
+        for name in ("score_coef", "entropy_coef"):
             self.at_least(name, 0, "use 0 to switch it off.")

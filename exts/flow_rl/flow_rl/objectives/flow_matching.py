@@ -13,6 +13,27 @@ import torch
 from flow_rl.flows.path import interpolate, velocity_to_target
 
 
+def flow_matching_error(
+    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    actions: torch.Tensor,
+    noise: torch.Tensor,
+    t: torch.Tensor,
+    prediction: Literal["v", "x", "residual"] = "v",
+) -> torch.Tensor:
+    """Error of the predicted velocity, or of the action it points at, per coordinate, shape (..., H * A).
+
+    Args:
+        velocity: Field v(x, t).
+        actions: Normalised action chunks x_1, shape (..., H * A).
+        noise: Standard normal x_0, shape (..., H * A).
+        t: Flow times, shape (..., 1).
+        prediction: "x" compares the end of the line, x_t + (1 - t) v, with x_1; others compare v with x_1 - x_0.
+    """
+    x = interpolate(noise, actions, t)
+    v = velocity(x, t)
+    return velocity_to_target(v, x, t) - actions if prediction == "x" else v - (actions - noise)
+
+
 def flow_matching_loss(
     velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     actions: torch.Tensor,
@@ -20,16 +41,5 @@ def flow_matching_loss(
     t: torch.Tensor,
     prediction: Literal["v", "x", "residual"] = "v",
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity, or of the action it points at (Lipman et al., arXiv 2210.02747).
-
-    Args:
-        velocity: Field v(x, t).
-        actions: Normalised action chunks x_1, shape (B, H * A).
-        noise: Standard normal x_0, shape (B, H * A).
-        t: Flow times, shape (B, 1).
-        prediction: "x" compares the end of the line, x_t + (1 - t) v, with x_1; others compare v with x_1 - x_0.
-    """
-    x = interpolate(noise, actions, t)
-    v = velocity(x, t)
-    error = velocity_to_target(v, x, t) - actions if prediction == "x" else v - (actions - noise)
-    return error.square().mean()
+    """Mean square of :func:`flow_matching_error`, whose arguments it takes (Lipman et al., arXiv 2210.02747)."""
+    return flow_matching_error(velocity, actions, noise, t, prediction).square().mean()

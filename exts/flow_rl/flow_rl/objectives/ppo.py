@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -31,8 +32,10 @@ def ppo_surrogate(
     clip: float,
     *,
     log_ratio_bound: float = 1.0,
+    straight_through: bool = False,
+    negative: Literal["clip", "spo"] = "clip",
 ) -> PpoSurrogate:
-    """Clipped surrogate -E min(rho A, clip(rho, 1 - e, 1 + e) A).
+    """Clipped surrogate -E min(rho A, clip(rho, 1 - e, 1 + e) A), and its asymmetric variant.
 
     Args:
         log_prob: Present log-likelihoods, shape (B,), or (B, K) of transitions that are each held in the trust region.
@@ -41,10 +44,20 @@ def ppo_surrogate(
         clip: Half-width e of the trust region.
         log_ratio_bound: The logarithm of the ratio is clamped to plus or minus this. ReinFlow clamps both averaged
             log-likelihoods to [-1, 1] instead, which silences all gradients once the noise is smaller than about 0.05.
+        straight_through: Whether gradients pass that bound as if it were not there.
+        negative: What holds negative advantages: the same clip, or "spo", rho A - |A| / (2 e) (rho - 1)^2, which pulls
+            a ratio back from wherever it is (SPO, arXiv 2401.16025; FPO++'s ASPO, arXiv 2602.02481).
     """
-    log_ratio = (log_prob - old_log_prob).clamp(-log_ratio_bound, log_ratio_bound)
+    difference = log_prob - old_log_prob
+    log_ratio = difference.clamp(-log_ratio_bound, log_ratio_bound)
+    if straight_through:
+        log_ratio = difference + (log_ratio - difference).detach()
     ratio = log_ratio.exp()
-    loss = -torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage).mean()
+    objective = torch.min(ratio * advantage, ratio.clamp(1.0 - clip, 1.0 + clip) * advantage)
+    if negative == "spo":
+        pulled = ratio * advantage - advantage.abs() / (2.0 * clip) * (ratio - 1.0).square()
+        objective = torch.where(advantage < 0, pulled, objective)
+    loss = -objective.mean()
     with torch.no_grad():
         kl = (ratio - 1.0 - log_ratio).mean()
         clip_fraction = ((ratio - 1.0).abs() > clip).float().mean()
