@@ -25,7 +25,7 @@ from flow_rl.testing.learners import ENCODER, small_config
 GPU = "cuda:0"
 FEW = {
     "on_policy": {"num_learning_epochs": 2, "num_mini_batches": 2},
-    "rldt": {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8},
+    "off_policy": {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8},
 }
 HOST_READS = {
     "to_host": "the log, once an iteration",
@@ -84,7 +84,8 @@ def gpu(monkeypatch):
 
 def construct(learner: str, pixels: bool, **algorithm):
     """A learner on the GPU, and its environment, which as the stock wrapper does not say where observations are."""
-    cfg = small_config(learner, **algorithm) | {"device": GPU}
+    off_policy = "num_critic_updates" in small_config(learner)["algorithm"]
+    cfg = small_config(learner, **algorithm, **FEW["off_policy" if off_policy else "on_policy"]) | {"device": GPU}
     env = (FilmedPointMass if pixels else PointMass)(8, device=GPU)
     if pixels:
         cfg["obs_groups"] = {"actor": ["policy", "front"], "critic": ["policy", "front"]}
@@ -99,7 +100,7 @@ def construct(learner: str, pixels: bool, **algorithm):
 def test_an_iteration_stays_on_the_gpu(gpu, learner, pixels):
     """Construction, rollout, returns, losses, optimiser and sampling, with time limits that are no failures."""
     reads, parameters = gpu
-    alg, env = construct(learner, pixels, time_limit_is_terminal=False, **FEW.get(learner, FEW["on_policy"]))
+    alg, env = construct(learner, pixels, time_limit_is_terminal=False)
     parameters += [parameter for group in alg.optimizer.param_groups for parameter in group["params"]]
     assert {parameter.device for parameter in parameters} == {torch.device(GPU)}
     obs = env.get_observations()

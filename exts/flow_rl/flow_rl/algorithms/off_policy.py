@@ -14,6 +14,7 @@ import torch
 from tensordict import TensorDict
 from torch import nn
 
+from flow_rl.flows import interpolate
 from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
 
@@ -72,6 +73,24 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         latent = self.actor.get_latent(obs)
         draws = [self.flow(latent)[-1].clamp(-1.0, 1.0) for _ in range(self.settings.bootstrap_draws)]
         return torch.stack(draws), None
+
+    def imitation_loss(self, draws: int = 1) -> torch.Tensor:
+        """Squared distance of the velocity from that of lines from fresh noise to chunks that led to a success.
+
+        At the grid's times, from so many draws of noise and time per chunk; zero while the replay knows no success.
+        For learners whose settings are :class:`ImitationSettings`.
+        """
+        settings, num_steps = self.settings, self.actor.num_flow_steps
+        share = settings.imitation_new_fraction
+        batch = self.replay.sample(settings.actor_batch_size, 1, new_fraction=share, split=False, successes=True)[0]
+        shape = (len(batch), draws)
+        latent = self.actor.get_latent(batch["obs"][:, 0]).unsqueeze(1).expand(*shape, -1)
+        chunks = batch["action"].expand(*shape, -1)  # (B, P, D)
+        noise = torch.randn_like(chunks)
+        t = torch.randint(num_steps, (*shape, 1), device=chunks.device) / num_steps
+        velocity = self.actor.drift(interpolate(noise, chunks, t), t, latent)
+        error = (velocity - (chunks - noise)).square().sum(dim=-1).mean(dim=-1, keepdim=True)
+        return (error * batch["valid"]).sum() / batch["valid"].sum().clamp(min=1)
 
     """
     The stock runner's contract.

@@ -121,7 +121,7 @@ class Rldt(OffPolicyAlgorithm):
         loss = alignment + self.settings.consistency_coef * consistency + weight / self.step_scale * reference
         metrics = {"alignment": alignment, "consistency": consistency, "reference": reference}
         if self.settings.imitation_coef > 0:
-            metrics["imitation"] = self.imitation_loss()
+            metrics["imitation"] = self.imitation_loss(self.settings.num_particles)
             loss = loss + self.settings.imitation_coef * metrics["imitation"]
         # A few states tell enough: the diagnostics lack a kernel of their own.
         few = (tensor[:64] for tensor in (landing.detach(), ends, gradient))
@@ -142,23 +142,6 @@ class Rldt(OffPolicyAlgorithm):
         with torch.no_grad():
             anchor = self.reference.drift(x, t, self.reference.get_latent(obs).unsqueeze(1).expand_as(latent))
         return (self.actor.drift(x, t, latent) - anchor).square().sum(dim=-1).mean(dim=-1, keepdim=True)
-
-    def imitation_loss(self) -> torch.Tensor:
-        """Squared distance of the velocity from that of lines from fresh noise to chunks that led to a success.
-
-        At the grid's times, as `reference_loss`; zero while the replay knows no success.
-        """
-        settings, num_steps = self.settings, self.actor.num_flow_steps
-        share = settings.imitation_new_fraction
-        batch = self.replay.sample(settings.actor_batch_size, 1, new_fraction=share, split=False, successes=True)[0]
-        shape = (len(batch), settings.num_particles)
-        latent = self.actor.get_latent(batch["obs"][:, 0]).unsqueeze(1).expand(*shape, -1)
-        chunks = batch["action"].expand(*shape, -1)  # (B, P, D)
-        noise = torch.randn_like(chunks)
-        t = torch.randint(num_steps, (*shape, 1), device=chunks.device) / num_steps
-        velocity = self.actor.drift(interpolate(noise, chunks, t), t, latent)
-        error = (velocity - (chunks - noise)).square().sum(dim=-1).mean(dim=-1, keepdim=True)
-        return (error * batch["valid"]).sum() / batch["valid"].sum().clamp(min=1)
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy, after which the budget's weight follows."""

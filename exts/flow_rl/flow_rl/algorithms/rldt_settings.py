@@ -12,11 +12,11 @@ from flow_rl.kernels.backend import Backend
 from flow_rl.kernels.svgd import Kernel, Normalization
 from flow_rl.utils.check import require
 
-from .settings import PREFIX, OffPolicySettings
+from .settings import PREFIX, ImitationSettings
 
 
 @dataclass
-class RldtSettings(OffPolicySettings):
+class RldtSettings(ImitationSettings):
     """Settings of :class:`flow_rl.algorithms.rldt.Rldt`; numbers follow the paper's code unless noted."""
 
     lam: float = 0.5
@@ -86,16 +86,6 @@ class RldtSettings(OffPolicySettings):
     Null leaves that weight as it is. A budget bounds the whole way from the pretrained policy, which a weight in a sum
     of losses does not (TRQAM, arXiv 2605.27079); the log calls it `policy_distance`."""
 
-    imitation_coef: float = 0.0
-    """Weight of flow matching on chunks of the replay that led to a success; 0, as in the paper, leaves it out.
-
-    It keeps the policy near what has worked, and its flow straight; a large weight slows what the critic teaches."""
-
-    imitation_new_fraction: float = 0.33
-    """Share of these chunks from the newest successes, those of the last iteration.
-
-    Old ones hold the policy near what it was; new ones keep what it has become."""
-
     exploration: Literal["min_extrp", "gaussian"] = "min_extrp"
     """Noise in proportion to the remaining curvature of the flow, or Gaussian noise of one size."""
 
@@ -111,13 +101,12 @@ class RldtSettings(OffPolicySettings):
         """Raise unless all are valid."""
         super().check()
         self.at_least("num_particles", 2 if self.preconditioner == "covariance" else 1, "use 8; a covariance needs 2.")
-        for name in ("temperature", "consistency_coef", "reference_coef", "imitation_coef", "exploration_std"):
+        for name in ("temperature", "consistency_coef", "reference_coef", "exploration_std"):
             self.at_least(name, 0, "use 0 to switch it off.")
         budget = self.reference_budget
         valid = budget is None or (budget > 0 and self.reference_coef > 0 and self.reference == "pretrained")
         remedy = "set reference=pretrained, and reference_coef to a weight to begin with."
         require(valid, PREFIX + "reference_budget", budget, "null, or > 0 beside reference=pretrained", remedy)
-        self.within_unit("imitation_new_fraction", remedy="use the default.")
         low, bandwidth = self.exploration_min_time, self.bandwidth
         require(0.0 <= low < 1.0, PREFIX + "exploration_min_time", low, "[0, 1)", "use 0.5.")
         valid = bandwidth is None or bandwidth > 0

@@ -223,3 +223,24 @@ class OffPolicySettings(LearnerSettings):
             "[low, high] with low < high, or null",
             "use [0, number of successes in an episode].",
         )
+
+
+@dataclass
+class ImitationSettings(OffPolicySettings):
+    """Settings of off-policy learners that may imitate their successes; see `OffPolicyAlgorithm.imitation_loss`."""
+
+    imitation_coef: float = 0.0
+    """Weight of flow matching on chunks of the replay that led to a success; 0 leaves it out.
+
+    It keeps the policy near what has worked, and its flow straight; a large weight slows what the critic teaches."""
+
+    imitation_new_fraction: float = 0.33
+    """Share of these chunks from the newest successes, those of the last iteration.
+
+    Old ones hold the policy near what it was; new ones keep what it has become."""
+
+    def check(self) -> None:
+        """Raise unless all are valid."""
+        super().check()
+        self.at_least("imitation_coef", 0, "use 0 to switch it off.")
+        self.within_unit("imitation_new_fraction", remedy="use the default.")

@@ -71,13 +71,17 @@ class TdCritic:
 
     def combine(self, values: torch.Tensor) -> torch.Tensor:
         """The members' values (M, N) as one (N,), within the bounds."""
-        if self.settings.bootstrap == "min":
-            value = values.amin(dim=0)
-        else:
-            value = values.mean(dim=0)
-            if self.settings.bootstrap != "mean":
-                value = value - self.settings.bootstrap * values.std(dim=0, correction=0)
+        value = self.reduce(values)
         return value if self.settings.value_range is None else value.clamp(*self.settings.value_range)
+
+    def reduce(self, values: torch.Tensor) -> torch.Tensor:
+        """The members' values (M, N) as one (N,), without bounds."""
+        if self.settings.bootstrap == "min":
+            return values.amin(dim=0)
+        value = values.mean(dim=0)
+        if self.settings.bootstrap != "mean":
+            value = value - self.settings.bootstrap * values.std(dim=0, correction=0)
+        return value
 
     def returns(self, batch: TensorDict, next_values: torch.Tensor, lam: float) -> torch.Tensor:
         """TD(lambda) returns of windows (S, N, W)."""
