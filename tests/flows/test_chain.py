@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from flow_rl.flows import ChainBounds, sample_chain, score_chain, time_grid
+from flow_rl.flows import ChainBounds, clamp_returning, sample_chain, score_chain, time_grid
 
 B, K, D = 16, 4, 6
 FREE = ChainBounds(mean=float("inf"), deviations=float("inf"), action=float("inf"))
@@ -72,3 +72,29 @@ def test_tiny_noise_follows_the_deterministic_flow():
     for i in range(K):
         x = x + drift(x, torch.full((B, 1), i / K, dtype=torch.float64)) / K
     torch.testing.assert_close(chain.action, x)
+
+
+@pytest.mark.parametrize(("x", "slope", "expected"), [(0.5, 1, 1), (2, 1, 1), (2, -1, 0), (-2, -1, -1), (-2, 1, 0)])
+def test_gradients_beyond_a_bound_lead_back(x, slope, expected):
+    """Descent moves against the slope: beyond the bound it may only go inwards. Values are clamped as ever."""
+    x = torch.tensor(float(x), requires_grad=True)
+    clamped = clamp_returning(x, 1.0)
+    assert clamped.item() == x.detach().clamp(-1, 1).item()
+    (slope * clamped).backward()
+    assert x.grad.item() == expected
+
+
+def test_means_beyond_the_bound_can_be_brought_back():
+    """A drift that overshoots gets a gradient on request, and none otherwise; the chains are the same."""
+    found = {}
+    for returning in (False, True):
+        drift = torch.tensor(40.0, requires_grad=True)
+        torch.manual_seed(0)
+        bounds = ChainBounds(action=float("inf"), returning=returning)
+        chain = sample_chain(
+            lambda x, t, drift=drift: drift, lambda x, t: torch.full_like(x, 0.1), torch.zeros(3, 2), 2, bounds
+        )
+        chain.action.sum().backward()
+        found[returning] = chain.states.detach(), drift.grad.item()
+    assert torch.equal(found[False][0], found[True][0])
+    assert found[False][1] == 0.0 < found[True][1]

@@ -11,7 +11,7 @@ import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
-from flow_rl.flows import ChainBounds, sample_chain, time_grid
+from flow_rl.flows import ChainBounds, clamp_returning, sample_chain, time_grid
 from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.nn import NoisePredictor
 from flow_rl.utils.check import require
@@ -30,7 +30,8 @@ class SacFlow(OffPolicyAlgorithm):
     policy's own, whatever its network: the paper's gated and decoded velocities are networks to be trained from
     nothing, and at small K what was pretrained needs no gate. Nor is the end squashed by a tanh, which would not
     leave a cloned policy what it was: means are clipped as the policy's steps are, and the end where critic and
-    environment receive it. Likelihoods are those before that. What is played after learning is the flow without noise.
+    environment receive it, with gradients that lead back inside. Likelihoods are those before that. What is played
+    after learning is the flow without noise.
     """
 
     settings_class = SacFlowSettings
@@ -69,7 +70,7 @@ class SacFlow(OffPolicyAlgorithm):
         target = path_entropy(actor.num_flow_steps, actor.output_dim, settings.target_std)
         self.temperature = Temperature(settings.temperature, target, settings.learn_temperature)
         mean = actor.cfg.intermediate_clip or math.inf
-        self.bounds = ChainBounds(mean=mean, deviations=settings.noise_clip, action=math.inf)
+        self.bounds = ChainBounds(mean=mean, deviations=settings.noise_clip, action=math.inf, returning=True)
         modules = {"noise_predictor": self.noise_predictor, "temperature": self.temperature}
         super().__init__(env, actor, critic, settings, fields={}, modules=modules, **contract)
 
@@ -102,7 +103,7 @@ class SacFlow(OffPolicyAlgorithm):
             self.actor.num_flow_steps,
             self.bounds,
         )
-        return chain.action.clamp(-1.0, 1.0), self.actor.output_dim * chain.log_prob.sum(dim=-1)
+        return clamp_returning(chain.action, 1.0), self.actor.output_dim * chain.log_prob.sum(dim=-1)
 
     def explore(self, latent: torch.Tensor) -> Decision:
         """Ends of fresh chains."""

@@ -45,6 +45,12 @@ class SacFlowSettings(ImitationSettings):
     value_range: list[float] | None = None
     """Bounds of bootstrapped values; None where they contain an entropy, which may lead anywhere."""
 
+    imitation_coef: float = 0.05
+    """Weight of flow matching on chunks of the replay that led to a success; 0 leaves it out.
+
+    The paper's fine-tuning adds 100 times the mean squared distance of chunks from those of all the replay and the
+    demonstrations, and is then mostly cloning."""
+
     actor_batch_size: int = 256
     """States per step of the policy, one chain each; the paper's is 512."""
 

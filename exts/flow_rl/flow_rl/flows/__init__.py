@@ -3,7 +3,7 @@
 
 """Flows: path, times, sampler, stochastic chain. Flow time runs from 0 (noise) to 1 (action) everywhere."""
 
-from .chain import ChainBounds, ChainLikelihood, FlowChain, sample_chain, score_chain
+from .chain import ChainBounds, ChainLikelihood, FlowChain, clamp_returning, sample_chain, score_chain
 from .path import (
     gaussian_velocity,
     interpolate,
@@ -23,6 +23,7 @@ __all__ = [
     "ChainLikelihood",
     "FlowChain",
     "TimeLaw",
+    "clamp_returning",
     "cosine",
     "gaussian_velocity",
     "hold_then_cosine",

@@ -41,6 +41,8 @@ class ChainBounds:
     """Bound on a sample's distance from its mean, in standard deviations."""
     action: float = 1.0
     """Bound on each coordinate of the last state: the action box."""
+    returning: bool = False
+    """Whether gradients of means beyond the bound pass where they lead back, as in :func:`clamp_returning`."""
 
 
 @dataclass
@@ -111,8 +113,32 @@ def score_chain(drift: Field, std: Field, states: torch.Tensor, bounds: ChainBou
     return ChainLikelihood(_log_prob(states, mean, sigma), _entropy(sigma), sigma)
 
 
+def clamp_returning(x: torch.Tensor, bound: float) -> torch.Tensor:
+    """Clamp x to [-bound, bound], with gradients beyond it where descent along them leads back inside.
+
+    Without them, a policy that has overshot the bound everywhere stays there for ever; with gradients in both
+    directions it would wander off (compare the inverted gradients of Hausknecht and Stone, arXiv 1511.04143).
+    """
+    return _ClampReturning.apply(x, bound)
+
+
 def _mean(drift: Field, x: torch.Tensor, t: torch.Tensor, num_steps: int, bounds: ChainBounds) -> torch.Tensor:
-    return (x + drift(x, t) / num_steps).clamp(-bounds.mean, bounds.mean)
+    mean = x + drift(x, t) / num_steps
+    return clamp_returning(mean, bounds.mean) if bounds.returning else mean.clamp(-bounds.mean, bounds.mean)
+
+
+class _ClampReturning(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, bound: float) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        ctx.bound = bound
+        return x.clamp(-bound, bound)
+
+    @staticmethod
+    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (x,) = ctx.saved_tensors
+        outward = ((x > ctx.bound) & (grad < 0)) | ((x < -ctx.bound) & (grad > 0))
+        return grad.masked_fill(outward, 0.0), None
 
 
 def _log_prob(states: torch.Tensor, means: torch.Tensor, stds: torch.Tensor) -> torch.Tensor:
