@@ -26,6 +26,7 @@ GPU = "cuda:0"
 FEW = {
     "on_policy": {"num_learning_epochs": 2, "num_mini_batches": 2},
     "off_policy": {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8},
+    "dsrl": {"num_distillation_updates": 2},
 }
 HOST_READS = {
     "to_host": "the log, once an iteration",
@@ -85,7 +86,8 @@ def gpu(monkeypatch):
 def construct(learner: str, pixels: bool, **algorithm):
     """A learner on the GPU, and its environment, which as the stock wrapper does not say where observations are."""
     off_policy = "num_critic_updates" in small_config(learner)["algorithm"]
-    cfg = small_config(learner, **algorithm, **FEW["off_policy" if off_policy else "on_policy"]) | {"device": GPU}
+    few = FEW["off_policy" if off_policy else "on_policy"] | FEW.get(learner, {})
+    cfg = small_config(learner, **algorithm, **few) | {"device": GPU}
     env = (FilmedPointMass if pixels else PointMass)(8, device=GPU)
     if pixels:
         cfg["obs_groups"] = {"actor": ["policy", "front"], "critic": ["policy", "front"]}

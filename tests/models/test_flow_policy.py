@@ -100,6 +100,8 @@ def test_score_coefficients_of_another_number_of_steps():
         {"prediction": "residual"},
         {"prediction": "residual", "obs_scaling": "whitening"},
         {"backbone": {"kind": "transformer", "width": 16}, "head": {"kind": "residual"}},
+        {"prior": {"kind": "steered"}, "head": {"kind": "residual"}},
+        {"prior": {"kind": "steered", "bound": None}},
     ],
 )
 def test_torchscript_twin(settings, tmp_path):
@@ -275,7 +277,7 @@ def test_states_from_before_the_slots_are_read():
     assert {"velocity.mlp.input.weight", "obs_normalizer.center", "score_coefs"} < old_state.keys()
     del old_state["score_coefs"]  # it was a setting once
     settings = policy.settings
-    del settings["backbone"], settings["head"]
+    del settings["backbone"], settings["head"], settings["prior"]
     facts = {**settings, "obs_dim": OBS, "score_coefs": [0.5, 0.25], "stage": "finetune", "learner": "score_flow"}
     checkpoint = upgraded({"flow_rl": facts, "actor_state_dict": old_state})
     assert checkpoint["flow_rl"] == {"policy": settings, "stage": "finetune", "learner": "score_flow"}
@@ -293,6 +295,8 @@ def test_states_from_before_the_slots_are_read():
         ({"backbone": {"wide": 3}}, r"agent.actor = \['wide'\] .*kind, width, depth"),
         ({"head": {"kind": "residual", "scale": 0.0}}, r"agent.actor.head.scale = 0.0 .*in \(0, 1\]"),
         ({"head": {"kind": "gaussian"}}, r"agent.actor.head.kind = 'gaussian' .*'none', 'residual'"),
+        ({"prior": {"kind": "steered", "bound": 0.0}}, r"agent.actor.prior.bound = 0.0 .*> 0 or null"),
+        ({"prior": {"kind": "gaussian"}}, r"agent.actor.prior.kind = 'gaussian' .*'normal', 'steered'"),
     ],
 )
 def test_wrong_slots(settings, message):

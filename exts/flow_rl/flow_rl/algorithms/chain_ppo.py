@@ -64,7 +64,7 @@ class ChainPpo(PpoAlgorithm):
         chain = sample_chain(
             lambda x, t: self.drift(x, t, latent),
             lambda x, t: self.std(t, latent),
-            noise,
+            self.actor.prior(latent, noise),
             self.actor.num_flow_steps,
             self.bounds,
         )

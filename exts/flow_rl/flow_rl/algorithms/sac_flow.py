@@ -99,7 +99,7 @@ class SacFlow(OffPolicyAlgorithm):
         chain = sample_chain(
             lambda x, t: self.actor.drift(x, t, latent),
             lambda x, t: self.std(t, latent),
-            noise,
+            self.actor.prior(latent, noise),
             self.actor.num_flow_steps,
             self.bounds,
         )

@@ -9,7 +9,7 @@ from isaaclab.utils import configclass
 from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
 from flow_rl.models.policy_settings import FlowPolicySettings
-from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings
+from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings, PriorSettings
 
 
 @configclass
@@ -28,6 +28,11 @@ class HeadCfg(HeadSettings):
 
 
 @configclass
+class PriorCfg(PriorSettings):
+    """Settings of what the initial noise goes through."""
+
+
+@configclass
 class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
     """Settings of :class:`flow_rl.models.FlowPolicy` as a model of rsl_rl."""
 
@@ -42,3 +47,6 @@ class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
 
     head: HeadCfg = HeadCfg()
     """What follows the flow."""
+
+    prior: PriorCfg = PriorCfg()
+    """What the initial noise goes through before the flow."""

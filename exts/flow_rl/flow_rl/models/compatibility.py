@@ -33,8 +33,9 @@ def check_compatible(description: dict[str, Any], policy_settings: dict[str, Any
             f"or make one with flow-rl pretrain --task {task or '<task>'}.{old}"
         )
     found, here = _network(description["policy"]), _network(policy_settings)
-    if found["head.kind"] == "none":  # a correction that is new begins with nothing
-        here = {name: value for name, value in here.items() if not name.startswith("head.")}
+    for slot, nothing in (("head", "none"), ("prior", "normal")):
+        if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
+            here = {name: value for name, value in here.items() if not name.startswith(f"{slot}.")}
     if differ := [name for name in here if found[name] != here[name]]:
         overrides = " ".join(f"agent.actor.{name}={str(found[name]).replace(' ', '')}" for name in differ)
         raise InputError(

@@ -87,7 +87,7 @@ class FlowPolicy(nn.Module):
             self.cfg.obs_clip,
             self.cfg.encoder,
         )
-        self.prior = NoisePrior(output_dim, self.cfg.initial_noise)
+        self.prior = NoisePrior(output_dim, self.cfg.initial_noise, self.latent_dim, self.cfg.prior)
         time_embedding = TimeEmbedding(self.cfg.time_embedding_dim)
         backbone = make_backbone(
             self.cfg.backbone,
@@ -202,16 +202,20 @@ class FlowPolicy(nn.Module):
 
         Args:
             latent: What :meth:`get_latent` gives, shape (B, L).
-            noise: Initial state; by default the prior's.
+            noise: Standard normal noise, of which the prior makes the initial state; by default the prior's own.
             num_steps: Number of Euler steps; by default K.
         """
-        return self.sampler.states(latent, self.prior(latent) if noise is None else noise, num_steps)
+        return self.sampler.states(latent, self.prior(latent, noise), num_steps)
 
     def sample(
         self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
     ) -> torch.Tensor:
         """Normalised chunk in [-1, 1] at the end of :meth:`flow`, corrected by the head, shape (B, H * A)."""
-        chunk = self.flow(latent, noise, num_steps)[-1].clamp(-1.0, 1.0)
+        return self.chunk(latent, self.prior(latent, noise), num_steps)
+
+    def chunk(self, latent: torch.Tensor, start: torch.Tensor, num_steps: int | None = None) -> torch.Tensor:
+        """As :meth:`sample`, from an initial state (B, H * A) that no prior has to do with."""
+        chunk = self.sampler.states(latent, start, num_steps)[-1].clamp(-1.0, 1.0)
         return chunk if self.head is None else self.head(chunk, latent)
 
     def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
@@ -249,16 +253,18 @@ class FlowPolicy(nn.Module):
         self.sampler.score.set(coefs)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Read states from before the policy had slots, and those without a head, which then corrects nothing."""
+        """Read states from before the policy had slots, and those without what is new: it begins with nothing."""
         for key in [key for key in state_dict if key.startswith(prefix)]:
             name = key.removeprefix(prefix)
             for former, present in FORMER_NAMES.items():
                 if name.startswith(former):
                     state_dict[prefix + present + name.removeprefix(former)] = state_dict.pop(key)
                     break
-        if self.head is not None and not any(key.startswith(f"{prefix}head.") for key in state_dict):
-            fresh = ResidualHead(self.output_dim, self.latent_dim, self.cfg.head)
-            state_dict |= {f"{prefix}head.{name}": value for name, value in fresh.state_dict().items()}
+        slots = {"head.": (self.head, self.cfg.head), "prior.steering.": (self.prior.steering, self.cfg.prior)}
+        for slot, (module, cfg) in slots.items():
+            if module is not None and not any(key.startswith(prefix + slot) for key in state_dict):
+                fresh = type(module)(self.output_dim, self.latent_dim, cfg).state_dict()
+                state_dict |= {prefix + slot + name: value for name, value in fresh.items()}
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def as_jit(self) -> FlowPolicyExport:

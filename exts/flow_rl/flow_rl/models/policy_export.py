@@ -23,6 +23,7 @@ class FlowPolicyExport(nn.Module):
     def __init__(self, policy: FlowPolicy):
         super().__init__()
         self.obs_normalizer = copy.deepcopy(policy.observer.normalizer)
+        self.steering = copy.deepcopy(policy.prior.steering)
         self.sampler, self.head = copy.deepcopy(policy.sampler), copy.deepcopy(policy.head)
         self.action_normalizer = copy.deepcopy(policy.action_normalizer)
         self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
@@ -33,6 +34,8 @@ class FlowPolicyExport(nn.Module):
 
     def act(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Chunk in the environment's units from a latent (B, L) and noise (B, H * A)."""
+        if self.steering is not None:
+            noise = self.steering(noise, latent)
         chunk = self.sampler(latent, noise)
         if self.head is not None:
             chunk = self.head(chunk, latent)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flow_rl.nn.backbones import BackboneSettings
+from flow_rl.nn.noise_steering import PriorSettings
 from flow_rl.nn.residual_head import HeadSettings
 from flow_rl.nn.vision import EncoderSettings
 from flow_rl.utils.check import require, require_choice
@@ -68,6 +69,9 @@ class FlowPolicySettings:
     head: HeadSettings = field(default_factory=HeadSettings)
     """What follows the flow."""
 
+    prior: PriorSettings = field(default_factory=PriorSettings)
+    """What the initial noise goes through before the flow."""
+
     @classmethod
     def make(cls, values: dict[str, Any]) -> FlowPolicySettings:
         """Settings from plain values, nested as the fields are; those that are left out are the defaults.
@@ -75,7 +79,8 @@ class FlowPolicySettings:
         Raises:
             InputError: If there is no such setting.
         """
-        nested = {"encoder": EncoderSettings, "backbone": BackboneSettings, "head": HeadSettings}
+        nested = {"encoder": EncoderSettings, "backbone": BackboneSettings}
+        nested |= {"head": HeadSettings, "prior": PriorSettings}
         return _record(
             cls,
             {name: _record(nested[name], value or {}) if name in nested else value for name, value in values.items()},

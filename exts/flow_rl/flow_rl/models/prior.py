@@ -10,22 +10,33 @@ import sys
 import torch
 from torch import nn
 
+from flow_rl.nn import PriorSettings, make_steering
 from flow_rl.utils.check import require_choice
 
 
 class NoisePrior(nn.Module):
-    """Initial states x_0: standard normal ones, or zeros, which make the policy deterministic."""
+    """Initial states x_0: standard normal ones, or zeros, which make the policy deterministic; then steered or not."""
 
-    def __init__(self, action_dim: int, kind: str):
-        """Choose the ``random`` or the ``zero`` initial noise of chunks of size H * A."""
+    def __init__(self, action_dim: int, kind: str, latent_dim: int, settings: PriorSettings):
+        """Build the prior.
+
+        Args:
+            action_dim: Size of the flattened chunk, H * A.
+            kind: ``random`` or ``zero`` noise.
+            latent_dim: Size L of the latent.
+            settings: What the noise goes through.
+        """
         super().__init__()
         require_choice("agent.actor.initial_noise", kind, ("random", "zero"))
         self.action_dim, self.kind = action_dim, kind
+        self.steering = make_steering(action_dim, latent_dim, settings)
 
-    def forward(self, latent: torch.Tensor) -> torch.Tensor:
-        """Initial states (B, H * A) for latents (B, L)."""
-        make = torch.randn if self.kind == "random" and not _leapp_records() else torch.zeros
-        return make(latent.shape[0], self.action_dim, device=latent.device)
+    def forward(self, latent: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """Initial states (B, H * A) for latents (B, L), made of given standard normal noise or of this kind's."""
+        if noise is None:
+            make = torch.randn if self.kind == "random" and not _leapp_records() else torch.zeros
+            noise = make(latent.shape[0], self.action_dim, device=latent.device)
+        return noise if self.steering is None else self.steering(noise, latent)
 
 
 def _leapp_records() -> bool:

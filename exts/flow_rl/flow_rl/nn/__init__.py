@@ -6,6 +6,7 @@
 from .backbones import BackboneSettings, MlpBackbone, TransformerBackbone, make_backbone
 from .ensemble_mlp import DuelingEnsemble, EnsembleMLP
 from .noise_predictor import NoisePredictor
+from .noise_steering import NoiseSteering, PriorSettings, make_steering
 from .normalizer import MinMaxNormalizer, WhiteningNormalizer
 from .residual_head import HeadSettings, ResidualHead
 from .residual_mlp import ResidualMLP
@@ -25,6 +26,8 @@ __all__ = [
     "MinMaxNormalizer",
     "MlpBackbone",
     "NoisePredictor",
+    "NoiseSteering",
+    "PriorSettings",
     "ResidualHead",
     "ResidualMLP",
     "ScoreCoefficient",
@@ -34,5 +37,6 @@ __all__ = [
     "VitEncoder",
     "WhiteningNormalizer",
     "make_backbone",
+    "make_steering",
     "random_shift",
 ]
