@@ -52,16 +52,16 @@ class DsrlSettings(OffPolicySettings):
     value_range: list[float] | None = None
     """Bounds of bootstrapped values; None, because soft values know none."""
 
-    num_actor_updates: int = 128
-    """Steps of the noise's Gaussian per iteration, as many as the critic's."""
+    num_actor_updates: int = 64
+    """Steps of the noise's Gaussian per iteration; the paper's are as many as the critic's, and alternate with them."""
 
     actor_batch_size: int = 256
     """States per step of the Gaussian and of the distillation."""
 
-    num_distillation_updates: int = 128
-    """Steps per iteration in which the critic of noise learns from that of chunks; between critic's and actor's.
+    num_distillation_updates: int = 64
+    """Steps per iteration in which the critic of noise learns from that of chunks, before the actor learns from it.
 
-    The paper's code takes 10 after 20 of the others."""
+    The paper's code takes 10 after 20 of the others. Of the NA version alone."""
 
     distillation_own_fraction: float = 0.5
     """Share of their noises that the Gaussian draws; the others are standard normal, in the paper's code all.
