@@ -4,6 +4,7 @@
 """Flows: path, times, sampler, stochastic chain. Flow time runs from 0 (noise) to 1 (action) everywhere."""
 
 from .chain import ChainBounds, ChainLikelihood, FlowChain, clamp_returning, sample_chain, score_chain
+from .memoryless import memoryless_variance, sample_memoryless
 from .path import (
     gaussian_velocity,
     interpolate,
@@ -28,8 +29,10 @@ __all__ = [
     "gaussian_velocity",
     "hold_then_cosine",
     "interpolate",
+    "memoryless_variance",
     "noise_to_velocity",
     "sample_chain",
+    "sample_memoryless",
     "sample_times",
     "score_chain",
     "score_drift",

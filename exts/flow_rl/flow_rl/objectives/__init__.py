@@ -3,19 +3,23 @@
 
 """Objectives: functions from tensors to losses and targets."""
 
+from .adjoint_matching import adjoint_matching_loss, lean_adjoint, path_kl
 from .advantages import explained_variance, generalized_advantages, lambda_returns
 from .calibration import calibration_error
 from .flow_matching import flow_matching_error, flow_matching_loss
 from .ppo import PpoSurrogate, ppo_surrogate, value_loss
 
 __all__ = [
-    "calibration_error",
     "PpoSurrogate",
+    "adjoint_matching_loss",
+    "calibration_error",
     "explained_variance",
     "flow_matching_error",
     "flow_matching_loss",
     "generalized_advantages",
     "lambda_returns",
+    "lean_adjoint",
+    "path_kl",
     "ppo_surrogate",
     "value_loss",
 ]
