@@ -45,8 +45,8 @@ class QamSettings(OffPolicySettings):
     disjoint: bool = False
     """Whether each member learns from trajectories of its own."""
 
-    actor_batch_size: int = 256
-    """States per step of the policy."""
+    actor_batch_size: int = 128
+    """States per step of the policy, each of which gets one path; the paper's 256 take twice as long."""
 
     num_sde_steps: int = 10
     """Steps K of the noisy paths on which the policy learns, at least 2; it is played with `num_flow_steps`.
@@ -55,10 +55,11 @@ class QamSettings(OffPolicySettings):
     of the demonstrated ones, about 3 / s steps are exact. At K = 10 the change is twice as large for s = 0.1, seven
     times for s = 0.05; at K = 4 it is 12 and 58 times."""
 
-    inverse_temperature: float = 10.0
+    inverse_temperature: float = 30.0
     """Factor eta of the values in the density exp(eta Q) by which the behaviour is tilted, at least 0.
 
-    The paper's is 0.3 to 30, for values of some hundred. With `kl_budget` it is what learning begins with."""
+    The paper's is 0.3 to 30, for values of some hundred where ours are at most the number of successes. With
+    `kl_budget` it is what learning begins with."""
 
     behaviour: Literal["replay", "pretrained"] = "replay"
     """Whether what is tilted goes on cloning the replay, as in the paper, or stays the policy that learning began with.
@@ -69,10 +70,10 @@ class QamSettings(OffPolicySettings):
     """Bound on the KL divergence of the policy's paths from the behaviour's [nats per control step of a chunk], held by
     dividing eta by a multiplier (TRQAM; 0.5 to 1 there); null leaves eta as it is."""
 
-    dual_rate: float = 0.01
+    dual_rate: float = 0.03
     """Change of the multiplier's logarithm in a step, where the divergence is zero, or twice the budget or more.
 
-    The paper's moves by as much at 1, where it begins, and in equal steps elsewhere: slower where it has grown."""
+    The paper's moves by 0.01 of the excess itself, from 1 up to 100: slower the more it has grown."""
 
     def check(self) -> None:
         """Raise unless all are valid."""
@@ -81,5 +82,5 @@ class QamSettings(OffPolicySettings):
         self.at_least("inverse_temperature", 0, "use 0 to stay with the behaviour.")
         if self.kl_budget is not None:
             require(self.kl_budget > 0, PREFIX + "kl_budget", self.kl_budget, "> 0 or null", "use 1, or null for QAM.")
-            self.above_zero("inverse_temperature", remedy="with kl_budget it is what learning begins with: use 10.")
-        self.above_zero("dual_rate", remedy="use 0.01.")
+            self.above_zero("inverse_temperature", remedy="with kl_budget it is what learning begins with: use 30.")
+        self.above_zero("dual_rate", remedy="use 0.03.")
