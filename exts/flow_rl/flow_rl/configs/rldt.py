@@ -6,41 +6,11 @@
 from __future__ import annotations
 
 from isaaclab.utils import configclass
-from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
 from flow_rl.algorithms.rldt_settings import RldtSettings
 
 from .base import FlowRunnerBaseCfg
-
-
-@configclass
-class QEnsembleCfg(RslRlMLPModelCfg):
-    """Settings of :class:`flow_rl.models.QEnsemble`."""
-
-    class_name: str = "flow_rl.models.q_ensemble:QEnsemble"
-    """Implementation."""
-
-    num_members: int = 2
-    """Members M of the ensemble, at least 1."""
-
-    hidden_dims: list[int] = [256, 256, 256]
-    """Widths of each member."""
-
-    activation: str = "swish"
-    """Activation, as named by rsl_rl."""
-
-    weight_std: float = 0.1
-    """Deviation of the initial weights."""
-
-    obs_normalization: bool = True
-    """Whether observations are normalised by their running mean and deviation."""
-
-    dueling: bool = False
-    """Whether values are V(s) + A(s, a), each fitted on its own, instead of one network's.
-
-    For long chunks, whose gradient otherwise leads to what is usual in better states, not to what is better. Returns
-    then end in V of the next observation, so that no chunks are drawn for them.
-    """
+from .q_ensemble import QEnsembleCfg
 
 
 @configclass
