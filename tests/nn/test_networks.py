@@ -176,6 +176,23 @@ def test_whitening():
     assert net(torch.tensor([[50.0, -50.0, 5.0]])).abs().max() == 3.0
 
 
+def test_layers_of_an_ensemble_may_be_normalised():
+    """Each member is the usual stack of linear, norm and activation; without, nothing is added to the state."""
+    net = EnsembleMLP(3, 5, 2, [16, 8], "swish", 0.5, layer_norm=True)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(1, 7, 5)
+    for member in range(3):
+        y = x[0]
+        for i, width in enumerate((16, 8)):
+            norm = torch.nn.LayerNorm(width)
+            norm.weight.data, norm.bias.data = net.gains[i][member, 0].data, net.shifts[i][member, 0].data
+            y = torch.nn.functional.silu(norm(y @ net.weights[i][member] + net.biases[i][member]))
+        torch.testing.assert_close(net(x)[member], y @ net.weights[2][member] + net.biases[2][member])
+    assert not any("gains" in key for key in EnsembleMLP(3, 5, 2, [16, 8], "swish", 0.5).state_dict())
+    assert DuelingEnsemble(2, 3, 4, [16], "swish", 0.5, layer_norm=True).value.layer_norm
+
+
 def test_a_dueling_ensemble_adds_its_parts():
     """At first values are those of states; V and A are told apart."""
     net = DuelingEnsemble(2, 3, 4, [16], "swish", 0.5)

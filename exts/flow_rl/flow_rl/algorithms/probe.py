@@ -70,7 +70,7 @@ class Probe(nn.Module):
         first = not self.began
         if first:
             self.began = True
-            self.chunks.copy_(self._states(policy)[-1, 0])
+            self.chunks.copy_(self._chunks(policy, self._states(policy)[-1])[0])
         self.velocity_before.copy_(self._velocities(policy))
         if first:
             self.velocity_first.copy_(self.velocity_before)
@@ -80,9 +80,10 @@ class Probe(nn.Module):
         """Scalars about the policy that an iteration ends with; none before all states are known.
 
         `policy_move` and `policy_distance` are mean squared differences of velocities, per coordinate, from the policy
-        at the beginning of the iteration and of learning; `policy_chunk_distance` is the mean distance of chunks from
-        the same noise, `policy_spread` that of chunks from two noises, in normalised units and per root of
-        coordinates; `policy_bend` is how far the landing points of the steps lie from the ends, likewise.
+        at the beginning of the iteration and of learning, a head's correction counting as velocity;
+        `policy_chunk_distance` is the mean distance of chunks from the same noise, `policy_spread` that of chunks from
+        two noises, in normalised units and per root of coordinates; `policy_bend` is how far the landing points of the
+        steps lie from the ends, likewise.
         `policy_distance_m` is the mean distance [m] between where chunks lead the tool and where those from the same
         noise led it when learning began, if the task says where chunks lead.
 
@@ -97,11 +98,12 @@ class Probe(nn.Module):
         landing = torch.stack(
             [states[k] + (steps - k) * (states[k + 1] - states[k]) for k in range(steps)]
         )  # (K, 2, N, D), where each step points at
-        return self._metres(policy, states[-1, 0], env) | {
+        chunks = self._chunks(policy, states[-1])
+        return self._metres(policy, chunks[0], env) | {
             "policy_move": (velocities - self.velocity_before).square().mean(),
             "policy_distance": (velocities - self.velocity_first).square().mean(),
-            "policy_chunk_distance": (states[-1, 0] - self.chunks).norm(dim=-1).mean() / root,
-            "policy_spread": (states[-1, 0] - states[-1, 1]).norm(dim=-1).mean() / root,
+            "policy_chunk_distance": (chunks[0] - self.chunks).norm(dim=-1).mean() / root,
+            "policy_spread": (chunks[0] - chunks[1]).norm(dim=-1).mean() / root,
             "policy_bend": (landing - states[-1]).norm(dim=-1).mean() / root,
         }
 
@@ -129,9 +131,17 @@ class Probe(nn.Module):
         latent = self._latent(policy).repeat(2, 1)
         return policy.flow(latent, self.noise.flatten(0, 1)).unflatten(1, self.noise.shape[:2])
 
+    def _chunks(self, policy: FlowPolicy, ends: torch.Tensor) -> torch.Tensor:
+        """What is played of ends (2, N, D) of the flow from both noises."""
+        return policy.corrected(ends, self._latent(policy).expand(2, -1, -1))
+
     def _velocities(self, policy: FlowPolicy) -> torch.Tensor:
-        """Velocities (K, N, D) on lines from noise to the chunks of the policy that learning began with."""
+        """Velocities (K, N, D) on lines from noise to the chunks of the policy that learning began with.
+
+        What a head adds to these chunks is added, for a correction is as much velocity over the unit of flow time.
+        """
         steps, latent = policy.num_flow_steps, self._latent(policy)
         noise = self.noise[0]
         times = [torch.full_like(noise[:, :1], k / steps) for k in range(steps)]
-        return torch.stack([policy.drift(interpolate(noise, self.chunks, t), t, latent) for t in times])
+        correction = policy.corrected(self.chunks, latent) - self.chunks
+        return torch.stack([policy.drift(interpolate(noise, self.chunks, t), t, latent) + correction for t in times])

@@ -164,6 +164,10 @@ class OffPolicySettings(LearnerSettings):
     """How the members' values of the next decision become one: the least, the mean, or a number of the members'
     standard deviations, at least 0, by which the value lies below the mean."""
 
+    bootstrap_members: int | None = None
+    """Members, drawn at random for each next decision, of which `bootstrap` makes one value (REDQ, arXiv 2101.05982);
+    None for all."""
+
     bootstrap_draws: int = 1
     """Chunks drawn per next observation, whose values are averaged; the paper's code draws 2, at twice the cost.
 
@@ -201,6 +205,9 @@ class OffPolicySettings(LearnerSettings):
             f"a divisor of num_critic_updates = {self.num_critic_updates}",
             "targets are computed for that many steps at once.",
         )
+        members = self.bootstrap_members
+        valid = members is None or members >= 1
+        require(valid, PREFIX + "bootstrap_members", members, "an integer >= 1, or null", "use null: all members.")
         self.within_unit("new_fraction", "target_momentum", remedy="use the default.")
         if self.value_lam is not None:
             valid = 0.0 <= self.value_lam <= 1.0

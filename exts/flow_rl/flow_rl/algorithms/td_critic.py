@@ -14,6 +14,7 @@ from tensordict import TensorDict
 from flow_rl.kernels import lambda_scan
 from flow_rl.models import QEnsemble
 from flow_rl.objectives import calibration_error
+from flow_rl.utils.check import require
 
 from .optimizer import GroupedAdamW
 from .settings import OffPolicySettings
@@ -34,6 +35,14 @@ class TdCritic:
 
     def __init__(self, ensemble: QEnsemble, settings: OffPolicySettings):
         """Copy the ensemble's networks, of M members, as the target."""
+        most, taken = ensemble.num_members, settings.bootstrap_members
+        require(
+            taken is None or taken <= most,
+            "agent.algorithm.bootstrap_members",
+            taken,
+            f"at most the {most} members of agent.critic.num_members, or null",
+            "lower it, or raise agent.critic.num_members.",
+        )
         self.ensemble, self.settings = ensemble, settings
         self.target = copy.deepcopy(ensemble.mlp).requires_grad_(False)
 
@@ -70,7 +79,9 @@ class TdCritic:
         return self.combine((values if bonus is None else values + bonus).mean(dim=1))
 
     def combine(self, values: torch.Tensor) -> torch.Tensor:
-        """The members' values (M, N) as one (N,), within the bounds."""
+        """The members' values (M, N), or those of a few of them drawn for each N, as one (N,), within the bounds."""
+        if (taken := self.settings.bootstrap_members) is not None:
+            values = values.gather(0, torch.rand_like(values).topk(taken, dim=0).indices)
         value = self.reduce(values)
         return value if self.settings.value_range is None else value.clamp(*self.settings.value_range)
 

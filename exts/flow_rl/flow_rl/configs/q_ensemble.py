@@ -31,6 +31,9 @@ class QEnsembleCfg(RslRlMLPModelCfg):
     obs_normalization: bool = True
     """Whether observations are normalised by their running mean and deviation."""
 
+    layer_norm: bool = False
+    """Whether each hidden layer is normalised before its activation, as critics on few data often are."""
+
     dueling: bool = False
     """Whether values are V(s) + A(s, a), each fitted on its own, instead of one network's.
 

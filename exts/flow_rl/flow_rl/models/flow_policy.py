@@ -215,7 +215,11 @@ class FlowPolicy(nn.Module):
 
     def chunk(self, latent: torch.Tensor, start: torch.Tensor, num_steps: int | None = None) -> torch.Tensor:
         """As :meth:`sample`, from an initial state (B, H * A) that no prior has to do with."""
-        chunk = self.sampler.states(latent, start, num_steps)[-1].clamp(-1.0, 1.0)
+        return self.corrected(self.sampler.states(latent, start, num_steps)[-1], latent)
+
+    def corrected(self, end: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Normalised chunk (..., H * A) in [-1, 1] that the head makes of where a flow ends, given latents (..., L)."""
+        chunk = end.clamp(-1.0, 1.0)
         return chunk if self.head is None else self.head(chunk, latent)
 
     def forward(self, obs: TensorDict, masks=None, hidden_state=None, stochastic_output: bool = False) -> torch.Tensor:
@@ -243,6 +247,17 @@ class FlowPolicy(nn.Module):
     """
     States and twins.
     """
+
+    def freeze_base(self) -> None:
+        """Let the head alone learn.
+
+        Raises:
+            InputError: If there is no head.
+        """
+        valid, remedy = "'residual'", "set agent.actor.head.kind=residual: nothing else learns here."
+        require(self.head is not None, "agent.actor.head.kind", self.cfg.head.kind, valid, remedy)
+        self.requires_grad_(False)
+        self.head.requires_grad_(True)
 
     def follow(self, policy: FlowPolicy) -> None:
         """Act from now on as another policy of the same shape does."""

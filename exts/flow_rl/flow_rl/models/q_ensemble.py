@@ -33,6 +33,7 @@ class QEnsemble(nn.Module):
         weight_std: float,
         obs_normalization: bool,
         dueling: bool,
+        layer_norm: bool = False,
         distribution_cfg: dict | None = None,
     ):
         """Build the ensemble; its config explains the settings.
@@ -48,6 +49,7 @@ class QEnsemble(nn.Module):
             weight_std: Deviation of the initial weights.
             obs_normalization: Whether observations are normalised by their running mean and deviation.
             dueling: Whether values are those of the observation plus advantages of the chunk.
+            layer_norm: Whether hidden layers are normalised.
             distribution_cfg: Not used; values have no distribution.
         """
         super().__init__()
@@ -61,7 +63,7 @@ class QEnsemble(nn.Module):
         self.obs_groups, self.num_members, self.dueling = list(obs_groups[obs_set]), num_members, dueling
         obs_dim = sum(obs[group].shape[-1] for group in self.obs_groups)
         self.obs_normalizer = EmpiricalNormalization(obs_dim) if obs_normalization else nn.Identity()
-        nets = hidden_dims, activation, weight_std
+        nets = hidden_dims, activation, weight_std, layer_norm
         if dueling:
             self.mlp = DuelingEnsemble(num_members, obs_dim, num_actions, *nets)
         else:

@@ -54,5 +54,8 @@ class ResidualHead(nn.Module):
 
     def forward(self, chunk: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Corrected chunks (..., H * A) within [-1, 1], of chunks and latents (..., L)."""
-        correction = self.scale * self.net(torch.cat([latent, chunk], dim=-1)).tanh()
-        return (chunk + correction).clamp(-1.0, 1.0)
+        return (chunk + self.scale * self.correction(chunk, latent)).clamp(-1.0, 1.0)
+
+    def correction(self, chunk: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """Corrections (..., H * A) of chunks in units of the scale, within [-1, 1]."""
+        return self.net(torch.cat([latent, chunk], dim=-1)).tanh()
