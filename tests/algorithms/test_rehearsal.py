@@ -97,11 +97,6 @@ def construct(learner: str, pixels: bool, **algorithm):
     return algorithm_class.construct_algorithm(env.get_observations(), env, cfg, GPU), env
 
 
-def few_updates(learner: str) -> dict[str, int]:
-    """Settings with which an iteration is short."""
-    return FEW["off_policy" if "num_critic_updates" in small_config(learner)["algorithm"] else "on_policy"]
-
-
 @pytest.mark.parametrize("pixels", [False, True], ids=["state", "pixels"])
 @pytest.mark.parametrize("learner", sorted(learners()))
 def test_an_iteration_stays_on_the_gpu(gpu, learner, pixels):

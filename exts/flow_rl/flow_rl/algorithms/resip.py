@@ -15,14 +15,14 @@ from torch import nn
 from torch.distributions import Normal
 
 from flow_rl.models import FlowPolicy
-from flow_rl.objectives import ppo_surrogate, value_loss
+from flow_rl.objectives import ppo_surrogate
 
 from .base import Decision
-from .on_policy import OnPolicyAlgorithm
+from .ppo_base import PpoAlgorithm
 from .resip_settings import ResipSettings
 
 
-class Resip(OnPolicyAlgorithm):
+class Resip(PpoAlgorithm):
     """PPO on d ~ N(tanh(h(s, b)), sigma^2), with a = clip(b + c d, -1, 1) executed and b the frozen flow's chunk.
 
     The likelihood is that of d given b. Played without noise, d is its mean: the policy's head.
@@ -65,23 +65,13 @@ class Resip(OnPolicyAlgorithm):
         mean = self.actor.head.correction(base, latent)
         return Normal(mean, self.noise["log_std"].exp().expand_as(mean), validate_args=False)
 
-    def losses(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Critic loss and, once the critic is warm, the policy loss."""
-        critic_loss = value_loss(self.critic(batch["obs"]).squeeze(-1), batch["return"])
-        with torch.set_grad_enabled(not self.warming_up):
-            policy_loss, metrics = self.policy_loss(batch)
-        return critic_loss + policy_loss, {"value": critic_loss.detach()} | metrics
-
-    def policy_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def surrogate_loss(
+        self, batch: TensorDict, latent: torch.Tensor, advantage: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Clipped surrogate of the corrections' likelihood ratios, and entropy bonus."""
-        with torch.no_grad():
-            latent = self.actor.get_latent(batch["obs"])
         corrections = self.corrections(batch["base"], latent)
-        log_prob = corrections.log_prob(batch["correction"]).sum(dim=-1)
-        advantage = batch["advantage"]
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         surrogate = ppo_surrogate(
-            log_prob,
+            corrections.log_prob(batch["correction"]).sum(dim=-1),
             batch["log_prob"],
             advantage,
             self.settings.clip_param,
@@ -89,23 +79,17 @@ class Resip(OnPolicyAlgorithm):
         )
         entropy = corrections.entropy().sum(dim=-1).mean()
         executed = batch["base"] + self.actor.head.scale * batch["correction"]
-        metrics = {
-            "surrogate": surrogate.loss,
+        metrics = self.about(surrogate) | {
             "entropy": entropy,
-            "ratio": surrogate.ratio.mean(),
-            "ratio_error": (surrogate.ratio - 1.0).abs().max(),
-            "kl": surrogate.kl,
-            "clip_fraction": surrogate.clip_fraction,
             "correction": corrections.mean.abs().mean(),
             "saturation": (executed.abs() >= 1.0).float().mean(),
         }
-        loss = surrogate.loss - self.settings.entropy_coef * entropy
-        return loss, {name: value.detach() for name, value in metrics.items()}
+        return surrogate.loss - self.settings.entropy_coef * entropy, metrics
 
     def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Return the mean deviation in normalised action units, and the first ratios' distance from 1."""
         self._show_std()
-        return {"sigma": self.actor.output_std.mean(), "ratio_error_first": log[0]["ratio_error"]}
+        return super().finish_iteration(log) | {"sigma": self.actor.output_std.mean()}
 
     def _show_std(self) -> None:
         self.actor.output_std = self.actor.head.scale * self.noise["log_std"].detach().exp()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .settings import OnPolicySettings
+from .ppo_settings import PpoSettings
 
 
 @dataclass
-class ResipSettings(OnPolicySettings):
+class ResipSettings(PpoSettings):
     """Settings of :class:`flow_rl.algorithms.resip.Resip`; numbers follow the paper's code unless noted.
 
     It corrects single control steps, of which it takes a thousand million, 700 000 per iteration.
@@ -50,5 +50,5 @@ class ResipSettings(OnPolicySettings):
     def check(self) -> None:
         """Raise unless all are valid."""
         super().check()
-        self.above_zero("clip_param", "init_std", remedy="use clip_param 0.2, init_std 0.37.")
+        self.above_zero("init_std", remedy="use 0.37.")
         self.at_least("entropy_coef", 0, "use 0 to switch it off.")
