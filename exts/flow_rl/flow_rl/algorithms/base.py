@@ -47,6 +47,8 @@ class FlowAlgorithm(ABC):
 
     settings_class: type[LearnerSettings]
     """Type of the learner's settings."""
+    sampler = "flow"
+    """Kind of sampler of the policies that it improves."""
 
     def __init__(
         self,
@@ -80,6 +82,14 @@ class FlowAlgorithm(ABC):
             fields: Shape per decision of what the learner keeps besides what its base does.
             modules: The learner's own networks; those that learn belong to the actor's parameter group.
         """
+        kind = actor.cfg.sampler.kind
+        require(
+            kind == self.sampler,
+            "agent.actor.sampler.kind",
+            kind,
+            f"{self.sampler!r} for this learner",
+            f"use a policy made by flow-rl pretrain with agent.actor.sampler.kind={self.sampler}, or another learner.",
+        )
         self.env, self.settings = env, settings
         spec = getattr(getattr(env, "unwrapped", env), "spec", None)
         self.task = spec.id if spec else None

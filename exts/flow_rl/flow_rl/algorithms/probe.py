@@ -94,9 +94,10 @@ class Probe(nn.Module):
         if not self.began:
             return {}
         velocities, states = self._velocities(policy), self._states(policy)
-        steps, root = policy.num_flow_steps, math.sqrt(policy.output_dim)
-        landing = torch.stack(
-            [states[k] + (steps - k) * (states[k + 1] - states[k]) for k in range(steps)]
+        root, t = math.sqrt(policy.output_dim), policy.step_times[..., None, None]
+        steps = torch.cat([t[1:], torch.ones_like(t[:1])]) - t
+        landing = states[:-1] + (1.0 - t) / steps * (
+            states[1:] - states[:-1]
         )  # (K, 2, N, D), where each step points at
         chunks = self._chunks(policy, states[-1])
         return self._metres(policy, chunks[0], env) | {
@@ -140,8 +141,7 @@ class Probe(nn.Module):
 
         What a head adds to these chunks is added, for a correction is as much velocity over the unit of flow time.
         """
-        steps, latent = policy.num_flow_steps, self._latent(policy)
-        noise = self.noise[0]
-        times = [torch.full_like(noise[:, :1], k / steps) for k in range(steps)]
+        latent, noise = self._latent(policy), self.noise[0]
+        times = [t.expand(len(noise), 1) for t in policy.step_times]
         correction = policy.corrected(self.chunks, latent) - self.chunks
         return torch.stack([policy.drift(interpolate(noise, self.chunks, t), t, latent) + correction for t in times])

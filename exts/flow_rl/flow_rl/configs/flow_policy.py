@@ -9,6 +9,7 @@ from isaaclab.utils import configclass
 from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
 from flow_rl.models.policy_settings import FlowPolicySettings
+from flow_rl.models.sampler import SamplerSettings
 from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings, PriorSettings
 
 
@@ -20,6 +21,11 @@ class CameraEncoderCfg(EncoderSettings):
 @configclass
 class BackboneCfg(BackboneSettings):
     """Settings of the network behind the velocity."""
+
+
+@configclass
+class SamplerCfg(SamplerSettings):
+    """Settings of how chunks are made of noise."""
 
 
 @configclass
@@ -44,6 +50,9 @@ class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
 
     backbone: BackboneCfg = BackboneCfg()
     """The network behind the velocity."""
+
+    sampler: SamplerCfg = SamplerCfg()
+    """How chunks are made of noise."""
 
     head: HeadCfg = HeadCfg()
     """What follows the flow."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Configuration of pretraining by flow matching."""
+"""Configuration of pretraining by flow matching, or by denoising."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class PretrainCfg:
     """Bound on the gradient norm; None for no bound."""
 
     time_law: Literal["uniform", "logit_normal", "beta"] = "uniform"
-    """Law of the flow time."""
+    """Law of the flow time; a denoising policy knows only the uniform one, of its levels of noise."""
 
     ema_decay: float = 0.995
     """Share of the past that the averaged weights keep per step; the average is what is saved."""

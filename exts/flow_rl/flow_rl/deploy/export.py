@@ -152,7 +152,7 @@ def _sampler(policy: FlowPolicy) -> dict[str, Any]:
     """How chunks are made of noise."""
     return {
         "steps": policy.num_flow_steps,
-        "method": "Euler, unrolled in policy.onnx",
+        "method": f"{'Euler' if policy.cfg.sampler.kind == 'flow' else 'DDIM'}, unrolled in policy.onnx",
         "prediction": policy.cfg.prediction,
         "score_coefficients": policy.score_coefs.tolist(),
         "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.prior.kind},

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Flows: path, times, sampler, stochastic chain. Flow time runs from 0 (noise) to 1 (action) everywhere."""
+"""Flows: path, times, sampler, stochastic chain, denoising. Flow time runs from 0 (noise) to 1 (action) everywhere."""
 
 from .chain import ChainBounds, ChainLikelihood, FlowChain, clamp_returning, sample_chain, score_chain
+from .diffusion import cosine_levels, ddim_transition, level_time
 from .memoryless import memoryless_variance, sample_memoryless
 from .path import (
     gaussian_velocity,
@@ -26,9 +27,12 @@ __all__ = [
     "TimeLaw",
     "clamp_returning",
     "cosine",
+    "cosine_levels",
+    "ddim_transition",
     "gaussian_velocity",
     "hold_then_cosine",
     "interpolate",
+    "level_time",
     "memoryless_variance",
     "noise_to_velocity",
     "sample_chain",

@@ -33,6 +33,8 @@ def check_compatible(description: dict[str, Any], policy_settings: dict[str, Any
             f"or make one with flow-rl pretrain --task {task or '<task>'}.{old}"
         )
     found, here = _network(description["policy"]), _network(policy_settings)
+    if found["sampler.frozen_steps"] == 0:  # steps that are frozen now are those of the checkpoint
+        here.pop("sampler.frozen_steps")
     for slot, nothing in (("head", "none"), ("prior", "normal")):
         if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
             here = {name: value for name, value in here.items() if not name.startswith(f"{slot}.")}

@@ -12,13 +12,17 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.nn import MinMaxNormalizer, ResidualHead, TimeEmbedding, VelocityField, make_backbone
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_choice
 
+from .denoising_sampler import DenoisingSampler
 from .observer import Observer
 from .policy_export import FlowPolicyExport, VisionPolicyExport, VisionPolicyOnnx
 from .policy_settings import FlowPolicySettings
 from .prior import NoisePrior
 from .sampler import FlowSampler
+
+SAMPLERS = {"flow": FlowSampler, "denoising": DenoisingSampler}
+"""Samplers by the names of the settings."""
 
 FORMER_NAMES = {
     "obs_normalizer.": "observer.normalizer.",
@@ -32,10 +36,10 @@ FORMER_NAMES = {
 
 
 class FlowPolicy(nn.Module):
-    """Chunks of actions by integrating a learned velocity field from noise, behind rsl_rl's model interface.
+    """Chunks of actions from noise by a learned velocity field, behind rsl_rl's model interface.
 
     It is composed of an `observer`, which makes a latent (L) of observations, a `prior`, where the flow starts, a
-    `sampler`, which follows the velocity and a score drift, a `head` that may correct where it ends, and an
+    `sampler`, which follows the velocity and a score drift or denoises, a `head` that may correct where it ends, and an
     `action_normalizer`. The state is the same for pretraining and for every learner. What a learner adds to explore
     belongs to the learner.
     """
@@ -97,8 +101,19 @@ class FlowPolicy(nn.Module):
             hidden_dims=self.cfg.hidden_dims,
             activation=self.cfg.activation,
         )
-        velocity = VelocityField(time_embedding, backbone, output_dim, self.cfg.prediction)
-        self.sampler = FlowSampler(velocity, self.cfg.num_flow_steps, self.cfg.intermediate_clip, self.cfg.score_clip)
+        require_choice("agent.actor.sampler.kind", self.cfg.sampler.kind, SAMPLERS)
+        sampler = SAMPLERS[self.cfg.sampler.kind]
+        predicted = sampler.plain if self.cfg.prediction == "v" else self.cfg.prediction
+        velocity = VelocityField(time_embedding, backbone, output_dim, predicted)
+        bounds = self.cfg.intermediate_clip, self.cfg.score_clip
+        self.sampler = sampler(velocity, self.cfg.num_flow_steps, *bounds, self.cfg.sampler)
+        require(
+            self.cfg.sampler.frozen_steps == 0 or not self.image_shapes,
+            "agent.actor.sampler.frozen_steps",
+            self.cfg.sampler.frozen_steps,
+            "0 for an actor that sees images, whose encoder learns with the steps that do",
+            "use 0, with which all steps learn.",
+        )
         self.head = None
         if self.cfg.head.kind != "none":
             self.head = ResidualHead(output_dim, self.latent_dim, self.cfg.head)
@@ -158,6 +173,11 @@ class FlowPolicy(nn.Module):
         return self.sampler.num_steps
 
     @property
+    def step_times(self) -> torch.Tensor:
+        """Flow times (K, 1) at which the steps begin."""
+        return self.sampler.times()
+
+    @property
     def velocity(self) -> VelocityField:
         """The velocity field."""
         return self.sampler.velocity
@@ -203,7 +223,7 @@ class FlowPolicy(nn.Module):
         Args:
             latent: What :meth:`get_latent` gives, shape (B, L).
             noise: Standard normal noise, of which the prior makes the initial state; by default the prior's own.
-            num_steps: Number of Euler steps; by default K.
+            num_steps: Number of steps; by default K.
         """
         return self.sampler.states(latent, self.prior(latent, noise), num_steps)
 

@@ -16,6 +16,8 @@ from flow_rl.nn.residual_head import HeadSettings
 from flow_rl.nn.vision import EncoderSettings
 from flow_rl.utils.check import require, require_choice
 
+from .sampler import SamplerSettings
+
 SHAPES = ("obs_groups", "image_shapes", "action_dim")
 """What a policy says of itself beside its settings."""
 
@@ -28,7 +30,7 @@ class FlowPolicySettings:
     """Actions H in a chunk; the task's action term must execute as many."""
 
     num_flow_steps: int = 4
-    """Integration steps K from noise to action, at least 1."""
+    """Steps K from noise to action, of integration or of denoising, at least 1."""
 
     hidden_dims: list[int] = field(default_factory=lambda: [512, 512, 512])
     """Widths of the ``mlp`` backbone: an input layer and one residual layer per further width."""
@@ -41,7 +43,7 @@ class FlowPolicySettings:
 
     prediction: Literal["v", "x", "residual"] = "v"
     """Whether the backbone predicts the velocity (v), the action at the end of the flow (x), or what the velocity of
-    independent normal actions lacks (residual)."""
+    independent normal actions lacks (residual). With `v`, that of a denoising policy predicts the noise."""
 
     initial_noise: Literal["random", "zero"] = "random"
     """Where the flow starts when the policy is played: a standard normal sample, or zero."""
@@ -51,7 +53,8 @@ class FlowPolicySettings:
     observations weigh as much as large ones."""
 
     intermediate_clip: float | None = 1.0
-    """Bound on each coordinate after an integration step, in playing and in fine-tuning; None for no bound."""
+    """Bound on each coordinate after an integration step, or of the action that a step of denoising points at, in
+    playing and in fine-tuning; None for no bound."""
 
     obs_clip: float | None = 5.0
     """Bound on normalised observations, in half ranges of the demonstrations, or in standard deviations when they are
@@ -66,6 +69,9 @@ class FlowPolicySettings:
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     """The network behind the velocity."""
 
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    """How chunks are made of noise."""
+
     head: HeadSettings = field(default_factory=HeadSettings)
     """What follows the flow."""
 
@@ -79,7 +85,7 @@ class FlowPolicySettings:
         Raises:
             InputError: If there is no such setting.
         """
-        nested = {"encoder": EncoderSettings, "backbone": BackboneSettings}
+        nested = {"encoder": EncoderSettings, "backbone": BackboneSettings, "sampler": SamplerSettings}
         nested |= {"head": HeadSettings, "prior": PriorSettings}
         return _record(
             cls,
@@ -110,6 +116,13 @@ class FlowPolicySettings:
         even = features > 0 and features % 2 == 0
         require(even, name + "time_embedding_dim", features, "an even integer > 0", "use 16, the default.")
         require_choice(name + "prediction", self.prediction, ("v", "x", "residual"))
+        require(
+            self.sampler.kind != "flow" or self.sampler.frozen_steps == 0,
+            name + "sampler.frozen_steps",
+            self.sampler.frozen_steps,
+            "0 for a flow",
+            f"use 0, or a denoising policy, {name}sampler.kind=denoising.",
+        )
 
 
 def _plain(value: Any) -> Any:

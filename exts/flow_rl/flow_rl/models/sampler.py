@@ -6,13 +6,33 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
 from flow_rl.flows import score_drift, time_grid
+from flow_rl.flows.times import TimeLaw, sample_times
 from flow_rl.nn import VelocityField
 from flow_rl.utils.check import require
+
+
+@dataclass
+class SamplerSettings:
+    """How chunks are made of noise."""
+
+    kind: Literal["flow", "denoising"] = "flow"
+    """Euler's steps along a flow, or steps of DDIM down a cosine schedule of noise, as in DPPO."""
+
+    levels: int = 100
+    """Levels N of noise from which denoising is learnt, at least `num_flow_steps`; steps are spread over them evenly.
+
+    DPPO takes 100 with 5 steps for furniture and from pixels, and elsewhere 20 with 20 steps."""
+
+    frozen_steps: int = 0
+    """First steps of denoising that stay as they were pretrained, so that fewer learn; for fine-tuning only, and not
+    from pixels."""
 
 
 class ScoreDrift(nn.Module):
@@ -61,7 +81,17 @@ class ScoreDrift(nn.Module):
 class FlowSampler(nn.Module):
     """K Euler steps along the drift. What :meth:`forward` needs compiles to TorchScript and exports to ONNX."""
 
-    def __init__(self, velocity: VelocityField, num_steps: int, clip: float | None, score_clip: float):
+    plain = "v"
+    """What the backbone predicts where the policy's setting `prediction` is `v`."""
+
+    def __init__(
+        self,
+        velocity: VelocityField,
+        num_steps: int,
+        clip: float | None,
+        score_clip: float,
+        settings: SamplerSettings | None = None,
+    ):
         """Build the sampler.
 
         Args:
@@ -69,6 +99,7 @@ class FlowSampler(nn.Module):
             num_steps: Number K of steps.
             clip: Bound on the state after each step; None for no bound.
             score_clip: Bound on the score.
+            settings: What other kinds of samplers are told.
         """
         super().__init__()
         field = "agent.actor."
@@ -77,6 +108,18 @@ class FlowSampler(nn.Module):
         self.velocity = velocity
         self.score = ScoreDrift(num_steps, score_clip)
         self.num_steps, self.clip = num_steps, math.inf if clip is None else float(clip)
+
+    def times(self) -> torch.Tensor:
+        """Flow times (K, 1) at which the steps begin."""
+        return time_grid(self.num_steps, self.score.coefs.device)
+
+    def compared(self) -> str:
+        """What pretraining compares, as :func:`flow_rl.objectives.flow_matching_loss` calls it."""
+        return "x" if self.velocity.prediction == "x" else self.plain
+
+    def training_times(self, num: int, law: TimeLaw) -> torch.Tensor:
+        """Random flow times (num, 1) at which pretraining compares."""
+        return sample_times(num, law, device=self.score.coefs.device)
 
     def drift(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Velocity plus the score drift of the step that contains the time, shape (..., D)."""

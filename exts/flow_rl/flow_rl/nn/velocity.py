@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from flow_rl.flows import gaussian_velocity, target_to_velocity
+from flow_rl.flows import gaussian_velocity, noise_to_velocity, target_to_velocity
 
 from .time_embedding import TimeEmbedding
 
@@ -19,7 +19,8 @@ class VelocityField(nn.Module):
     """Velocity v(x, t | latent) from what a backbone makes of state, time features and latent.
 
     What the backbone answers with is turned into a velocity here: with x-prediction the action x_1 at the end of the
-    line, with residual prediction, in its own unit, what the velocity of independent normal actions lacks.
+    line, with eps-prediction the noise x_0 at its beginning, with residual prediction, in its own unit, what the
+    velocity of independent normal actions lacks.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class VelocityField(nn.Module):
         time_embedding: TimeEmbedding,
         backbone: nn.Module,
         action_dim: int,
-        prediction: Literal["v", "x", "residual"] = "v",
+        prediction: Literal["v", "x", "residual", "eps"] = "v",
     ):
         """Build the field.
 
@@ -35,7 +36,7 @@ class VelocityField(nn.Module):
             time_embedding: Features of the flow time.
             backbone: A network as :mod:`flow_rl.nn.backbones` describes them.
             action_dim: Size of the flattened chunk, H * A.
-            prediction: What the backbone predicts: the velocity, x_1, or the residual.
+            prediction: What the backbone predicts: the velocity, x_1, the residual, or x_0.
         """
         super().__init__()
         self.time_embedding = time_embedding
@@ -62,4 +63,7 @@ class VelocityField(nn.Module):
         out = self.backbone(x, time, latent)
         if self.prediction == "x":
             return target_to_velocity(out, x, t)
+        if self.prediction == "eps":
+            # a high level of noise has times below 1e-3, at which the noise must remain what was predicted
+            return noise_to_velocity(out, x, t, min_time=1e-6)
         return out

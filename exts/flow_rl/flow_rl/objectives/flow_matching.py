@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from flow_rl.flows.path import interpolate, velocity_to_target
+from flow_rl.flows.path import interpolate, velocity_to_noise, velocity_to_target
 
 
 def flow_matching_error(
@@ -18,19 +18,24 @@ def flow_matching_error(
     actions: torch.Tensor,
     noise: torch.Tensor,
     t: torch.Tensor,
-    prediction: Literal["v", "x", "residual"] = "v",
+    prediction: Literal["v", "x", "residual", "eps"] = "v",
 ) -> torch.Tensor:
     """Error of the predicted velocity, or of the action it points at, per coordinate, shape (..., H * A).
+
+    With "eps" it is that of denoising (Ho et al., arXiv 2006.11239), whose times are those of levels of noise.
 
     Args:
         velocity: Field v(x, t).
         actions: Normalised action chunks x_1, shape (..., H * A).
         noise: Standard normal x_0, shape (..., H * A).
         t: Flow times, shape (..., 1).
-        prediction: "x" compares the end of the line, x_t + (1 - t) v, with x_1; others compare v with x_1 - x_0.
+        prediction: "x" compares the line's end, x_t + (1 - t) v, with x_1, "eps" its beginning, x_t - t v, with x_0,
+            others v with x_1 - x_0.
     """
     x = interpolate(noise, actions, t)
     v = velocity(x, t)
+    if prediction == "eps":
+        return velocity_to_noise(v, x, t) - noise
     return velocity_to_target(v, x, t) - actions if prediction == "x" else v - (actions - noise)
 
 
@@ -39,7 +44,7 @@ def flow_matching_loss(
     actions: torch.Tensor,
     noise: torch.Tensor,
     t: torch.Tensor,
-    prediction: Literal["v", "x", "residual"] = "v",
+    prediction: Literal["v", "x", "residual", "eps"] = "v",
 ) -> torch.Tensor:
     """Mean square of :func:`flow_matching_error`, whose arguments it takes (Lipman et al., arXiv 2210.02747)."""
     return flow_matching_error(velocity, actions, noise, t, prediction).square().mean()

@@ -29,7 +29,7 @@ def ppo_surrogate(
     log_prob: torch.Tensor,
     old_log_prob: torch.Tensor,
     advantage: torch.Tensor,
-    clip: float,
+    clip: float | torch.Tensor,
     *,
     log_ratio_bound: float = 1.0,
     straight_through: bool = False,
@@ -41,7 +41,7 @@ def ppo_surrogate(
         log_prob: Present log-likelihoods, shape (B,), or (B, K) of transitions that are each held in the trust region.
         old_log_prob: Log-likelihoods at collection, of the same shape.
         advantage: Advantages, shape (B,), or (B, 1).
-        clip: Half-width e of the trust region.
+        clip: Half-width e of the trust region, one for all or, shape (K,), one for each transition.
         log_ratio_bound: The logarithm of the ratio is clamped to plus or minus this. ReinFlow clamps both averaged
             log-likelihoods to [-1, 1] instead, which silences all gradients once the noise is smaller than about 0.05.
         straight_through: Whether gradients pass that bound as if it were not there.

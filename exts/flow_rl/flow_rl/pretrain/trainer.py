@@ -15,7 +15,7 @@ import torch
 from flow_rl.demos.chunks import OBS_GROUP, ChunkDataset
 from flow_rl.demos.reader import Demos
 from flow_rl.flows import cosine
-from flow_rl.flows.times import TimeLaw, sample_times
+from flow_rl.flows.times import TimeLaw
 from flow_rl.models import FlowPolicy
 from flow_rl.objectives import flow_matching_loss
 from flow_rl.utils.check import require, require_choice, require_device, require_package
@@ -111,6 +111,11 @@ def check_settings(cfg: PretrainCfg) -> None:
     require(bounded, "agent.max_grad_norm", cfg.max_grad_norm, "> 0 or null", "use null for no bound.")
     require(0 <= cfg.ema_decay < 1, "agent.ema_decay", cfg.ema_decay, "[0, 1)", "use 0 for no averaging.")
     require_choice("agent.time_law", cfg.time_law, get_args(TimeLaw))
+    denoises = cfg.actor.sampler.kind == "denoising"
+    valid = "uniform for a denoising policy, whose levels of noise are learnt alike"
+    require(not denoises or cfg.time_law == "uniform", "agent.time_law", cfg.time_law, valid, "use uniform.")
+    frozen, field = cfg.actor.sampler.frozen_steps, "agent.actor.sampler.frozen_steps"
+    require(frozen == 0, field, frozen, "0 in pretraining, where all is learnt", "set it when fine-tuning.")
     require_choice("agent.logger", cfg.logger, ("tensorboard", "wandb"))
     require_device("agent.device", cfg.device)
 
@@ -142,16 +147,19 @@ def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
 def chunk_loss(
     policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
 ) -> torch.Tensor:
-    """Return the flow matching loss of observations by group and chunks (B, H*A), with fresh noise and times."""
+    """Return the loss of flow matching, or of denoising, with fresh noise and times.
+
+    Of observations by group and chunks (B, H*A).
+    """
     latent = policy.get_latent(obs, augment=augment)
     actions = policy.action_normalizer(chunks)
-    times = sample_times(len(actions), cfg.time_law, device=actions.device)
+    times = policy.sampler.training_times(len(actions), cfg.time_law)
     return flow_matching_loss(
         lambda x, t: policy.velocity_field(x, t, latent),
         actions,
         torch.randn_like(actions),
         times,
-        policy.cfg.prediction,
+        policy.sampler.compared(),
     )
 
 
