@@ -102,6 +102,8 @@ def test_score_coefficients_of_another_number_of_steps():
         {"backbone": {"kind": "transformer", "width": 16}, "head": {"kind": "residual"}},
         {"prior": {"kind": "steered"}, "head": {"kind": "residual"}},
         {"prior": {"kind": "steered", "bound": None}},
+        {"sampler": {"kind": "denoising"}},
+        {"sampler": {"kind": "denoising", "frozen_steps": 2}, "prediction": "residual"},
     ],
 )
 def test_torchscript_twin(settings, tmp_path):
@@ -128,10 +130,11 @@ def run_onnx(twin, inputs: list[torch.Tensor], path) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["mlp", "transformer"])
-def test_onnx_twin(tmp_path, kind):
+@pytest.mark.parametrize(("kind", "sampler"), [("mlp", "flow"), ("transformer", "flow"), ("mlp", "denoising")])
+def test_onnx_twin(tmp_path, kind, sampler):
     """The exported graph agrees with the policy."""
     settings = {"prediction": "residual", "obs_scaling": "whitening", "backbone": {"kind": kind, "width": 16}}
+    settings |= {"sampler": {"kind": sampler}}
     policy, obs, noise = make(**settings), observe(1), torch.randn(1, H * A)
     policy.set_score_coefs([0.4, 0.3, 0.2, 0.1])
     actions = run_onnx(policy.as_onnx(verbose=False).eval(), [obs["policy"], noise], tmp_path / "policy.onnx")
@@ -277,7 +280,7 @@ def test_states_from_before_the_slots_are_read():
     assert {"velocity.mlp.input.weight", "obs_normalizer.center", "score_coefs"} < old_state.keys()
     del old_state["score_coefs"]  # it was a setting once
     settings = policy.settings
-    del settings["backbone"], settings["head"], settings["prior"]
+    del settings["backbone"], settings["head"], settings["prior"], settings["sampler"]
     facts = {**settings, "obs_dim": OBS, "score_coefs": [0.5, 0.25], "stage": "finetune", "learner": "score_flow"}
     checkpoint = upgraded({"flow_rl": facts, "actor_state_dict": old_state})
     assert checkpoint["flow_rl"] == {"policy": settings, "stage": "finetune", "learner": "score_flow"}

@@ -48,13 +48,15 @@ def test_value_loss():
 
 
 def test_each_transition_has_its_own_trust_region():
-    """Likelihoods of transitions (B, K) are clipped one by one, with their chain's advantage."""
+    """Likelihoods of transitions (B, K) are clipped one by one, by one width or each by its own."""
     new, old = 0.3 * torch.randn(5, 3), torch.zeros(5, 3)
     advantage = torch.randn(5, 1)
-    found = ppo_surrogate(new, old, advantage, 0.1)
     ratio = new.exp()
-    expected = -torch.min(ratio * advantage, ratio.clamp(0.9, 1.1) * advantage).mean()
-    torch.testing.assert_close(found.loss, expected)
+    for clip in (0.1, torch.tensor([0.05, 0.1, 0.4])):
+        found = ppo_surrogate(new, old, advantage, clip)
+        clipped = torch.maximum(torch.minimum(ratio, 1 + torch.as_tensor(clip)), 1 - torch.as_tensor(clip))
+        torch.testing.assert_close(found.loss, -torch.min(ratio * advantage, clipped * advantage).mean())
+        assert found.clip_fraction == ((ratio - 1).abs() > torch.as_tensor(clip)).float().mean()
     assert found.ratio.shape == (5, 3)
 
 

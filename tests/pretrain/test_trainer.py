@@ -14,6 +14,7 @@ import torch
 from flow_rl.configs.pretrain import PretrainCfg
 from flow_rl.demos.chunks import ChunkDataset
 from flow_rl.demos.reader import Demos
+from flow_rl.flows import level_time
 from flow_rl.models import FlowPolicy
 from flow_rl.pretrain import trainer
 from flow_rl.utils.checkpoint import load_checkpoint
@@ -49,10 +50,11 @@ def run(cfg, demos, tmp_path, **options) -> tuple[dict, FlowPolicy, dict]:
     return metrics, FlowPolicy.from_checkpoint(checkpoint), checkpoint
 
 
+@pytest.mark.parametrize("sampler", ["flow", "denoising"])
 @pytest.mark.parametrize(("prediction", "scaling"), [("v", "range"), ("x", "range"), ("residual", "whitening")])
-def test_both_modes_appear_and_nothing_between_them(two_modes, tmp_path, prediction, scaling):
+def test_both_modes_appear_and_nothing_between_them(two_modes, tmp_path, prediction, scaling, sampler):
     cfg = small_cfg(num_steps=1000, learning_rate=3e-3, validation_fraction=0.0)
-    cfg.actor.prediction, cfg.actor.obs_scaling = prediction, scaling
+    cfg.actor.prediction, cfg.actor.obs_scaling, cfg.actor.sampler.kind = prediction, scaling, sampler
     _, policy, _ = run(cfg, two_modes, tmp_path)
     torch.manual_seed(1)
     obs = torch.from_numpy(two_modes.obs).repeat(3, 1)
@@ -176,6 +178,31 @@ def test_wrong_setting_stops_before_anything_is_written(two_modes, tmp_path, nam
     with pytest.raises(ValueError, match=f"agent.{name} = {value!r}.*Valid.*Remedy"):
         run(small_cfg(**{name: value}), two_modes, tmp_path, log_dir=tmp_path / "logs")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("law", "frozen", "message"),
+    [
+        ("beta", 0, "agent.time_law = 'beta' .*levels of noise"),
+        ("uniform", 2, r"sampler.frozen_steps = 2 .*fine-tuning"),
+    ],
+)
+def test_what_denoising_does_not_know_is_refused(two_modes, tmp_path, law, frozen, message):
+    cfg = small_cfg(time_law=law)
+    cfg.actor.sampler.kind, cfg.actor.sampler.frozen_steps = "denoising", frozen
+    with pytest.raises(ValueError, match=message):
+        run(cfg, two_modes, tmp_path)
+
+
+def test_denoising_is_learnt_at_its_levels(two_modes):
+    """All alike: from almost pure noise, where flow times are least, to the level before the chunk."""
+    cfg = small_cfg()
+    cfg.actor.sampler.kind = "denoising"
+    policy = trainer.build_policy(cfg, two_modes)
+    times = policy.sampler.training_times(20000, "uniform")
+    found, counts = times.unique(return_counts=True)
+    torch.testing.assert_close(found, level_time(policy.sampler.levels[1:]).flatten().flip(0))
+    assert counts.min() > 120 and counts.max() < 280
 
 
 def test_a_policy_that_is_not_finite_is_never_saved(two_modes, tmp_path):

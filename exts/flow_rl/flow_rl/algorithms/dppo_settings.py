@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from flow_rl.utils.check import require
 
-from .settings import PREFIX, OnPolicySettings
+from .ppo_settings import PpoSettings
+from .settings import PREFIX
 
 
 @dataclass
-class DppoSettings(OnPolicySettings):
+class DppoSettings(PpoSettings):
     """Settings of :class:`flow_rl.algorithms.dppo.Dppo`; numbers are those of the paper's code unless noted.
 
     How many of the K steps learn is said by the policy, K - `agent.actor.sampler.frozen_steps`. The paper lets 10 of 20

@@ -96,9 +96,8 @@ class Probe(nn.Module):
         velocities, states = self._velocities(policy), self._states(policy)
         root, t = math.sqrt(policy.output_dim), policy.step_times[..., None, None]
         steps = torch.cat([t[1:], torch.ones_like(t[:1])]) - t
-        landing = states[:-1] + (1.0 - t) / steps * (
-            states[1:] - states[:-1]
-        )  # (K, 2, N, D), where each step points at
+        # where each step points at, (K, 2, N, D)
+        landing = states[:-1] + (1.0 - t) / steps * (states[1:] - states[:-1])
         chunks = self._chunks(policy, states[-1])
         return self._metres(policy, chunks[0], env) | {
             "policy_move": (velocities - self.velocity_before).square().mean(),

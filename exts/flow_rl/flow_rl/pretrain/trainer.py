@@ -147,10 +147,7 @@ def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
 def chunk_loss(
     policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
 ) -> torch.Tensor:
-    """Return the loss of flow matching, or of denoising, with fresh noise and times.
-
-    Of observations by group and chunks (B, H*A).
-    """
+    """Return the loss of observations by group and chunks (B, H*A), with fresh noise and times."""
     latent = policy.get_latent(obs, augment=augment)
     actions = policy.action_normalizer(chunks)
     times = policy.sampler.training_times(len(actions), cfg.time_law)
