@@ -16,6 +16,7 @@ import torch
 from isaaclab_rl.entrypoints.common import write_run_manifest
 
 from flow_rl.configs import learners
+from flow_rl.configs.compose import build
 from flow_rl.evaluation.report import read_scalar
 from flow_rl.models import FlowPolicy
 from flow_rl.utils.checkpoint import describe, load_checkpoint, save_checkpoint
@@ -91,7 +92,10 @@ def test_every_other_learner_trains(learner, pretrained):
     """`--agent <learner>_cfg_entry_point` is all that another learner needs."""
     # the pretrained policy flows; DPPO's denoises
     begin = ["agent.algorithm.from_scratch=true"] if learner == "dppo" else ["--checkpoint", str(pretrained)]
-    few = ["agent.algorithm.num_critic_updates=16", "agent.algorithm.critic_warmup=0"] if learner == "rldt" else []
+    settings = build(learner).algorithm
+    few = ["agent.algorithm.critic_warmup=0"]
+    if hasattr(settings, "num_critic_updates"):
+        few.append("agent.algorithm.num_critic_updates=16")
     run = isaaclab(
         pretrained.parent,
         *["train", "--rl_library", "rsl_rl", *TASK, "--agent", f"{learner}_cfg_entry_point", "--num_envs", "4"],

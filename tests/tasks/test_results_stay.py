@@ -3,12 +3,13 @@
 
 """Three iterations of Lift lead where they led before: whoever changes that knows it, and says why.
 
-After a change that is meant, write the new numbers: ``python -m tests.tasks.test_results_stay``.
+After a change that is meant, write the new numbers: ``python -m tests.tasks.test_results_stay [LEARNER ...]``.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from flow_rl.testing.learners import pretrained
 
 KNOWN = Path(__file__).with_name("results_of_lift.json")
 SMALL = {"num_steps_per_env": 12, "max_iterations": 3}
-SETTINGS = {"rldt": {"num_critic_updates": 16, "num_actor_updates": 2, "critic_warmup": 0}}
-OWN = ("score_flow", "reinflow", "rldt")
+FEW = {"num_critic_updates": 16, "num_actor_updates": 2}
+"""What off-policy learners do in an iteration."""
+OWN = ("bc_gaussian", "dppo", "dsrl", "flow_sde", "fpo", "qam", "reinflow", "residual", "resip", "rldt", "sac_flow")
+OWN += ("score_flow", "trqam")
 
 
 def three_iterations(env, learner: str) -> list[dict[str, float]]:
@@ -37,7 +40,7 @@ def three_iterations(env, learner: str) -> list[dict[str, float]]:
     cfg = agent_config("FlowRL-Lift-Franka", learner, None, ["agent.actor.hidden_dims=[64,64]"])
     cfg.device = "cpu"
     cfg = runner_dict(cfg) | SMALL
-    cfg["algorithm"] |= SETTINGS.get(learner, {})
+    cfg["algorithm"] |= {"critic_warmup": 0} | (FEW if "num_critic_updates" in cfg["algorithm"] else {})
     runner = OnPolicyRunner(RslRlVecEnvWrapper(env, clip_actions=None), cfg, log_dir=None, device="cpu")
     policy = FlowPolicy.from_settings(runner.alg.actor.settings)
     policy.fit(torch.rand(64, policy.obs_dim) - 0.5, 2.0 * torch.rand(64, policy.action_dim) - 1.0)
@@ -73,15 +76,15 @@ def test_no_learner_is_forgotten():
 
 
 def main() -> None:
-    """Write the numbers of this version."""
+    """Write the numbers of this version, of the learners that are named or of all."""
     from tests.tasks.conftest import make_env
 
-    make, numbers = make_env.__wrapped__(), {}
-    for learner in OWN:
+    make, numbers = make_env.__wrapped__(), json.loads(KNOWN.read_text())
+    for learner in sys.argv[1:] or OWN:
         with make(4, 8, "env.episode_length_s=3") as env:
             logged = three_iterations(env, learner)
         numbers[learner] = [{name: round(value, 6) for name, value in each.items()} for each in logged]
-    KNOWN.write_text(json.dumps(numbers, indent=1) + "\n")
+    KNOWN.write_text(json.dumps(dict(sorted(numbers.items())), indent=1) + "\n")
 
 
 if __name__ == "__main__":
