@@ -306,10 +306,10 @@ def test_it_learns(make_runner):
     cfg = make_cfg("residual", **few, learning_rate=2e-3, final_learning_rate=1e-3)
     cfg["actor"]["head"]["scale"] = 1.0
     cfg["critic"]["num_members"] = 3
-    cfg["num_steps_per_env"], cfg["max_iterations"] = 16, 8
+    cfg["num_steps_per_env"], cfg["max_iterations"] = 16, 6
     runner = make_runner(cfg=cfg, env=PointMass(64))
     before = success(runner.alg.get_policy())
-    runner.learn(8)
+    runner.learn(6)
     assert before < 0.5
     after = success(runner.alg.get_policy())
     assert after > before + 0.3
