@@ -24,7 +24,7 @@ class ResidualAlgorithmCfg(ResidualSettings):
 
 @configclass
 class ResidualRunnerCfg(FlowRunnerBaseCfg):
-    """Off-policy learning of a correction with the stock runner. The frozen policy is given as `--checkpoint`."""
+    """Fine-tuning by an off-policy correction with the stock runner. The frozen policy is given as `--checkpoint`."""
 
     max_iterations: int = 30
     """Iterations; also the length of all schedules."""

@@ -24,7 +24,7 @@ class ResipAlgorithmCfg(ResipSettings):
 
 @configclass
 class ResipRunnerCfg(FlowRunnerBaseCfg):
-    """Learning of a correction by PPO with the stock runner. The frozen policy is given as `--checkpoint`."""
+    """Fine-tuning by ResiP with the stock runner. The frozen policy is given as `--checkpoint`."""
 
     max_iterations: int = 100
     """Iterations; also the length of all schedules."""
