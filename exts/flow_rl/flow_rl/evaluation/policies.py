@@ -77,6 +77,8 @@ def checkpoint_policy(
     check_compatible(description, settings | here, task)
     if sampling == "stochastic":
         return _chain_policy(checkpoint, env, runner_cfg)
+    if FlowPolicySettings.of(settings).regresses():
+        sampling = "zero"  # it has learnt nothing of other noise
     chosen = description | {"policy": settings | {"initial_noise": sampling}}
     actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": chosen}, env.device)
     return FunctionPolicy(actor, actor)

@@ -78,6 +78,10 @@ class FlowPolicySettings:
     prior: PriorSettings = field(default_factory=PriorSettings)
     """What the initial noise goes through before the flow."""
 
+    def regresses(self) -> bool:
+        """Whether the policy is a regression of chunks: one step from zero noise, whose velocity is the chunk."""
+        return self.num_flow_steps == 1 and self.initial_noise == "zero"
+
     @classmethod
     def make(cls, values: dict[str, Any]) -> FlowPolicySettings:
         """Settings from plain values, nested as the fields are; those that are left out are the defaults.

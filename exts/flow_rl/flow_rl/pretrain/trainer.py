@@ -147,16 +147,18 @@ def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
 def chunk_loss(
     policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
 ) -> torch.Tensor:
-    """Return the loss of observations by group and chunks (B, H*A), with fresh noise and times."""
+    """Return the loss of observations by group and chunks (B, H*A), with fresh noise and times.
+
+    A policy of one step from zero noise learns there alone: its loss is that of regression.
+    """
     latent = policy.get_latent(obs, augment=augment)
     actions = policy.action_normalizer(chunks)
-    times = policy.sampler.training_times(len(actions), cfg.time_law)
+    if policy.cfg.regresses():
+        noise, times = torch.zeros_like(actions), torch.zeros_like(actions[:, :1])
+    else:
+        times, noise = policy.sampler.training_times(len(actions), cfg.time_law), torch.randn_like(actions)
     return flow_matching_loss(
-        lambda x, t: policy.velocity_field(x, t, latent),
-        actions,
-        torch.randn_like(actions),
-        times,
-        policy.sampler.compared(),
+        lambda x, t: policy.velocity_field(x, t, latent), actions, noise, times, policy.sampler.compared()
     )
 
 
