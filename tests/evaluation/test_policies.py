@@ -15,7 +15,7 @@ from flow_rl.testing import small_config as make_cfg
 from tests.toy_env import ToyEnv, ToyExpert
 
 
-@pytest.fixture(params=["score_flow", "rldt"])
+@pytest.fixture(params=["score_flow", "rldt", "sac_flow"])
 def finetuned(request):
     """A learner on the point mass, and its environment as evaluation sees one."""
     from rsl_rl.runners import OnPolicyRunner
@@ -46,6 +46,14 @@ def test_zero_noise_repeats_itself_and_random_noise_does_not(finetuned):
     ours = random.act(obs)
     torch.manual_seed(3)
     assert torch.equal(ours, alg.actor(obs))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("finetuned", ["bc_gaussian"], indirect=True)
+def test_a_regression_is_played_from_zero_noise_alone(finetuned):
+    alg, env, obs = finetuned
+    assert torch.equal(make(alg, env, sampling="random").act(obs), alg.actor(obs))
+    assert not torch.equal(make(alg, env, sampling="stochastic").act(obs), alg.actor(obs))
 
 
 @torch.no_grad()

@@ -24,9 +24,10 @@ class BcGaussianAlgorithmCfg(BcGaussianSettings):
 
 @configclass
 class BcGaussianRunnerCfg(FlowRunnerBaseCfg):
-    """Fine-tuning of a clone whose chunks are Gaussian; one made by `flow-rl pretrain` with the actor's fields below.
+    """Fine-tuning by PPO of a clone whose chunks are Gaussian, with the stock runner.
 
-    Those are ``agent.actor.num_flow_steps=1 agent.actor.initial_noise=zero``.
+    The clone is made by `flow-rl pretrain` with ``agent.actor.num_flow_steps=1 agent.actor.initial_noise=zero`` and,
+    where the task does not say what is predicted, ``agent.actor.prediction=x``.
     """
 
     max_iterations: int = 100
