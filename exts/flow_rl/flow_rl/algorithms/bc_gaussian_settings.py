@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from flow_rl.utils.check import require
 
-from .settings import PREFIX, OnPolicySettings
+from .ppo_settings import PpoSettings
+from .settings import PREFIX
 
 
 @dataclass
-class BcGaussianSettings(OnPolicySettings):
+class BcGaussianSettings(PpoSettings):
     """Settings of :class:`flow_rl.algorithms.bc_gaussian.BcGaussian`; numbers are DPPO's (arXiv 2409.00588)."""
 
     critic_warmup: int = 2
@@ -46,7 +47,7 @@ class BcGaussianSettings(OnPolicySettings):
     def check(self) -> None:
         """Raise unless all are valid."""
         super().check()
-        self.above_zero("clip_param", "std_min", "noise_clip", remedy="use the default.")
+        self.above_zero("std_min", "noise_clip", remedy="use the default.")
         self.at_least("entropy_coef", 0, "use 0 to switch it off.")
         require(
             self.std_min < self.std < self.std_max,
