@@ -20,7 +20,8 @@ def on_policy(num_steps_per_env: int | None = None, **algorithm: Any) -> Setting
 
 def highest_return(value: float) -> Settings:
     """Return settings for tasks in which an episode's return lies between 0 and ``value``."""
-    return {"rldt": {"algorithm.value_range": [0.0, value]}}
+    learners = ("rldt", "qam", "trqam", "residual")  # values that contain entropies have no bounds
+    return {name: {"algorithm.value_range": [0.0, value]} for name in learners}
 
 
 def seen_by(*cameras: str) -> Settings:

@@ -11,7 +11,7 @@ from flow_rl.algorithms.dsrl_settings import DsrlSettings
 
 from .base import FlowRunnerBaseCfg
 from .flow_policy import FlowPolicyCfg, PriorCfg
-from .rldt import QEnsembleCfg
+from .q_ensemble import QEnsembleCfg
 
 
 @configclass

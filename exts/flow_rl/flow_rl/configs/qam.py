@@ -10,7 +10,7 @@ from isaaclab.utils import configclass
 from flow_rl.algorithms.qam_settings import QamSettings
 
 from .base import FlowRunnerBaseCfg
-from .rldt import QEnsembleCfg
+from .q_ensemble import QEnsembleCfg
 
 
 @configclass

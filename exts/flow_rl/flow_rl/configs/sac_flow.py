@@ -10,7 +10,7 @@ from isaaclab.utils import configclass
 from flow_rl.algorithms.sac_flow_settings import SacFlowSettings
 
 from .base import FlowRunnerBaseCfg
-from .rldt import QEnsembleCfg
+from .q_ensemble import QEnsembleCfg
 
 
 @configclass
