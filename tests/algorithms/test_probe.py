@@ -121,7 +121,9 @@ def test_every_learner_says_how_its_policy_moves(learner, make_runner):
     update = runner.alg.update
     runner.alg.update = lambda: seen.append(update()) or seen[-1]
     runner.learn(2)
-    if any(parameter.requires_grad for parameter in runner.alg.actor.velocity.parameters()):
+    actor = runner.alg.actor
+    moving = [*actor.velocity.parameters(), *(actor.head.parameters() if actor.head is not None else ())]
+    if any(parameter.requires_grad for parameter in moving):
         assert 0.0 < seen[0]["policy_move"] == pytest.approx(seen[0]["policy_distance"], rel=1e-5)
         assert seen[1]["policy_distance"] != pytest.approx(seen[1]["policy_move"], rel=1e-3)
     else:  # what moves is beside the velocity, and chunks tell
