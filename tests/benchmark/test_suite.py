@@ -35,7 +35,7 @@ def test_our_suites_name_tasks_and_learners_that_exist(name):
 
 
 def test_the_suites_that_are_promised_exist():
-    assert OURS == ["furniture", "kitchen", "lift", "rldt", "smoke", "svgd", "tabletop", "vision"]
+    assert OURS == ["furniture", "kitchen", "lift", "rivals", "rldt", "smoke", "svgd", "tabletop", "vision"]
 
 
 def test_one_line_adds_a_learner(tmp_path):
