@@ -83,11 +83,12 @@ def gpu(monkeypatch):
         yield reads, parameters
 
 
-def construct(learner: str, pixels: bool, **algorithm):
+def construct(learner: str, pixels: bool, selector: str = "none", **algorithm):
     """A learner on the GPU, and its environment, which as the stock wrapper does not say where observations are."""
     off_policy = "num_critic_updates" in small_config(learner)["algorithm"]
     few = FEW["off_policy" if off_policy else "on_policy"] | FEW.get(learner, {})
     cfg = small_config(learner, **algorithm, **few) | {"device": GPU}
+    cfg["actor"]["selector"]["kind"] = selector
     env = (FilmedPointMass if pixels else PointMass)(8, device=GPU)
     if pixels:
         cfg["obs_groups"] = {"actor": ["policy", "front"], "critic": ["policy", "front"]}
@@ -97,12 +98,15 @@ def construct(learner: str, pixels: bool, **algorithm):
     return algorithm_class.construct_algorithm(env.get_observations(), env, cfg, GPU), env
 
 
-@pytest.mark.parametrize("pixels", [False, True], ids=["state", "pixels"])
-@pytest.mark.parametrize("learner", sorted(learners()))
-def test_an_iteration_stays_on_the_gpu(gpu, learner, pixels):
+EVERY = [(learner, pixels, "none") for learner in sorted(learners()) for pixels in (False, True)]
+EVERY += [("sac_flow", pixels, "best_of_n") for pixels in (False, True)]
+
+
+@pytest.mark.parametrize(("learner", "pixels", "selector"), EVERY)
+def test_an_iteration_stays_on_the_gpu(gpu, learner, pixels, selector):
     """Construction, rollout, returns, losses, optimiser and sampling, with time limits that are no failures."""
     reads, parameters = gpu
-    alg, env = construct(learner, pixels, time_limit_is_terminal=False)
+    alg, env = construct(learner, pixels, selector, time_limit_is_terminal=False, critic_warmup=0)
     parameters += [parameter for group in alg.optimizer.param_groups for parameter in group["params"]]
     assert {parameter.device for parameter in parameters} == {torch.device(GPU)}
     obs = env.get_observations()

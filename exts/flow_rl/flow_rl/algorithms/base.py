@@ -156,6 +156,10 @@ class FlowAlgorithm(ABC):
     def explore(self, latent: torch.Tensor) -> Decision:
         """Choose chunks at latents (E, L)."""
 
+    def decide(self, obs: TensorDict) -> Decision:
+        """Choose chunks at observations (E,)."""
+        return self.explore(self.actor.get_latent(obs))
+
     @abstractmethod
     def keep(self, obs: TensorDict, decision: Decision) -> None:
         """Keep a decision and the observations that it was made upon."""
@@ -213,7 +217,7 @@ class FlowAlgorithm(ABC):
         with self.stopwatch.phase("act"):
             obs = self.door(obs)
             self.door.forget()
-            decision = self.explore(self.actor.get_latent(obs))
+            decision = self.decide(obs)
             self.keep(obs, decision)
             return self.actor.action_normalizer.inverse(decision.chunk)
 

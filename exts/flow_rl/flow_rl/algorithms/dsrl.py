@@ -64,7 +64,8 @@ class Dsrl(OffPolicyAlgorithm):
         """The temperature, and the critic of noise, at the critic's rate."""
         settings = self.settings
         rate = settings.temperature_learning_rate
-        groups = {"temperature": ParameterGroup(list(self.temperature.parameters()), rate, rate)}
+        groups = super().more_groups()
+        groups["temperature"] = ParameterGroup(list(self.temperature.parameters()), rate, rate)
         if settings.variant == "NA":
             rates = settings.critic_learning_rate, settings.final_critic_learning_rate
             groups["noise_critic"] = ParameterGroup(list(self.noise_critic.parameters()), *rates)
@@ -89,11 +90,9 @@ class Dsrl(OffPolicyAlgorithm):
         self.noise_std.copy_(noise.std())
         return Decision(self.end(latent, noise), {"noise": noise})
 
-    def keep(self, obs: TensorDict, decision: Decision) -> None:
-        """Begin the next step of the present trajectories, whose actions are noises where the critic judges noise."""
-        if self.settings.variant == "SAC":
-            decision = decision._replace(chunk=decision.record["noise"])
-        super().keep(obs, decision)
+    def judged(self, decision: Decision) -> torch.Tensor:
+        """Noises in the SAC version, chunks in the other."""
+        return decision.record["noise"] if self.settings.variant == "SAC" else decision.chunk
 
     def next_chunks(self, obs: TensorDict) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Chunks (draws, N, H * A) to end returns with, or noises in the SAC version, and - alpha log pi (draws, N)."""
@@ -170,12 +169,6 @@ class Dsrl(OffPolicyAlgorithm):
         noise = noise.detach().requires_grad_()
         values = self.noise_values(seen, noise).amin(dim=0)
         return values.detach(), torch.autograd.grad(values.sum(), noise)[0]
-
-    def states(self) -> TensorDict:
-        """Decisions (B, 1) from the replay, as the actor's steps draw them."""
-        settings = self.settings
-        share, num = settings.new_fraction, settings.actor_batch_size
-        return self.replay.sample(num, 1, new_fraction=share, split=False)[0]
 
     def compile(self, mode: str) -> None:
         """Compile the frozen flow and the critic's loss; in "reduce-overhead" mode they become CUDA graphs."""

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Literal
 
 import torch
@@ -19,6 +19,8 @@ from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
 
 from .base import Decision, FlowAlgorithm, kept_groups
+from .optimizer import ParameterGroup
+from .selection import Selection
 from .td_critic import TdCritic
 
 
@@ -31,6 +33,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def remember(self, obs: TensorDict, num_steps: int, fields: dict[str, tuple[int, ...]]) -> dict[str, nn.Module]:
         """Make room for trajectories, and copy the critic as its target."""
         settings, num_envs = self.settings, obs.batch_size[0]
+        self.selection = None if self.actor.selector is None else Selection(self)
         self.td_critic = TdCritic(self.critic, settings)
         self.replay = TrajectoryReplay(
             obs.select(*kept_groups(self.actor, self.critic)),
@@ -52,6 +55,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of the policy at states (B,), and detached scalars for the log."""
 
+    def judged(self, decision: Decision) -> torch.Tensor:
+        """Of a decision, what the critic judges and the replay keeps as its action, shape (E, H * A)."""
+        return decision.chunk
+
     def begin_iteration(self) -> None:  # noqa: B027 (a learner need not care)
         """Take note that the policy is about to change, once in each iteration in which it does."""
 
@@ -61,8 +68,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         All steps of the critic come first. Who alternates takes the critic's targets from an older policy than its
         own, unless `target_repeat` is 1.
         """
-        yield from itertools.repeat("critic", self.settings.num_critic_updates)
-        yield from itertools.repeat("actor", self.settings.num_actor_updates)
+        yield from repeat("critic", self.settings.num_critic_updates)
+        yield from repeat("actor", self.settings.num_actor_updates)
 
     def next_chunks(self, obs: TensorDict) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Chunks to end returns with, and what is added to their values, such as an entropy.
@@ -96,6 +103,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     The stock runner's contract.
     """
 
+    def more_groups(self) -> dict[str, ParameterGroup]:
+        """What chooses among chunks, at the critic's rate."""
+        return {} if self.selection is None else {"selector": self.selection.group()}
+
     @staticmethod
     def critic_dim(num_actions: int) -> int:
         """A chunk is an input of the critic."""
@@ -110,9 +121,14 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Drop the trajectories that a restart has broken."""
         self.replay.align(self.env.episode_length_buf)
 
+    def decide(self, obs: TensorDict) -> Decision:
+        """Choose chunks at observations (E,), the best of several if the policy selects and the critic has learnt."""
+        selects = self.selection is not None and self.settings.select_in_rollout and not self.warming_up
+        return self.selection.decide(obs) if selects else super().decide(obs)
+
     def keep(self, obs: TensorDict, decision: Decision) -> None:
         """Begin the next step of the present trajectories."""
-        self.replay.begin_step(obs, action=decision.chunk, **decision.record)
+        self.replay.begin_step(obs, action=self.judged(decision), **decision.record)
         with torch.inference_mode(False), torch.no_grad():  # or what it keeps could not be loaded again
             self.critic.update_normalization(obs)
 
@@ -154,6 +170,8 @@ class OffPolicyAlgorithm(FlowAlgorithm):
                     if step == first:
                         self.begin_iteration()
                     log.append(self.actor_step(step))
+                    if self.selection is not None:
+                        log[-1] |= self.selection.step(self.states())
                 step += 1
         return log
 
@@ -175,16 +193,20 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         num = self.settings.target_repeat * self.settings.critic_batch_size
         new_fraction = self.settings.new_fraction if new_fraction is None else new_fraction
         batch = self.replay.sample(num, self.settings.window, new_fraction=new_fraction, split=split)
-        return self.td_critic.add_targets(batch, self.next_chunks)
+        selects = self.selection is not None and self.settings.select_in_backup
+        return self.td_critic.add_targets(batch, self.next_chunks if not selects else self.selection.next_chunks)
+
+    def states(self) -> TensorDict:
+        """Decisions (B, 1) of the replay for a step of the policy."""
+        settings = self.settings
+        share, num = settings.new_fraction, settings.actor_batch_size
+        return self.replay.sample(num, 1, new_fraction=share, split=False)[0]
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
         rate = self.optimizer.group("actor")
         full, rate["lr"] = rate["lr"], rate["lr"] * min(1.0, (step + 1) / max(self.settings.warmup_steps, 1))
-        batch = self.replay.sample(
-            self.settings.actor_batch_size, 1, new_fraction=self.settings.new_fraction, split=False
-        )
-        loss, metrics = self.actor_loss(batch[0])
+        loss, metrics = self.actor_loss(self.states())
         norms = self.optimizer.minimize(loss)
         rate["lr"] = full
         return metrics | {"grad_norm_actor": norms["grad_norm_actor"]}

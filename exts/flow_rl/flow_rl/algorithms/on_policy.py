@@ -37,6 +37,13 @@ class OnPolicyAlgorithm(FlowAlgorithm):
             f"at most half the {decisions} decisions of an iteration (num_steps_per_env x num_envs)",
             "lower it, or raise agent.num_steps_per_env.",
         )
+        require(
+            self.actor.selector is None,
+            "agent.actor.selector.kind",
+            self.actor.cfg.selector.kind,
+            "'none' for this learner, whose critic does not judge chunks",
+            "leave it out, or use an off-policy learner.",
+        )
         self.kept = kept_groups(self.actor, self.critic)
         self.storage = RolloutStorage(obs.select(*self.kept), num_steps, fields, self.device)
         if not settings.scale_rewards:

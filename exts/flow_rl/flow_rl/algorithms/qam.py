@@ -62,10 +62,11 @@ class Qam(OffPolicyAlgorithm):
 
     def more_groups(self) -> dict[str, ParameterGroup]:
         """The behaviour, whose gradients are bounded on their own."""
-        if self.behaviour is None:
-            return {}
-        parameters = [parameter for parameter in self.behaviour.parameters() if parameter.requires_grad]
-        return {"behaviour": ParameterGroup(parameters, self.settings.learning_rate, self.settings.final_learning_rate)}
+        groups, settings = super().more_groups(), self.settings
+        if self.behaviour is not None:
+            parameters = [parameter for parameter in self.behaviour.parameters() if parameter.requires_grad]
+            groups["behaviour"] = ParameterGroup(parameters, settings.learning_rate, settings.final_learning_rate)
+        return groups
 
     def explore(self, latent: torch.Tensor) -> Decision:
         """Ends of the policy's flow from fresh noise."""

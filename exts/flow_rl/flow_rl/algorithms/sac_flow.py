@@ -81,10 +81,10 @@ class SacFlow(OffPolicyAlgorithm):
 
     def more_groups(self) -> dict[str, ParameterGroup]:
         """The temperature moves at its own rate."""
-        if not self.settings.learn_temperature:
-            return {}
-        rate = self.settings.temperature_learning_rate
-        return {"temperature": ParameterGroup([self.temperature.log_scale], rate, rate)}
+        groups, rate = super().more_groups(), self.settings.temperature_learning_rate
+        if self.settings.learn_temperature:
+            groups["temperature"] = ParameterGroup([self.temperature.log_scale], rate, rate)
+        return groups
 
     def std(self, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Noise at times (..., 1), shape (..., H * A)."""

@@ -173,6 +173,12 @@ class OffPolicySettings(LearnerSettings):
 
     Not used by dueling critics."""
 
+    select_in_rollout: bool = True
+    """Whether the critic chooses what is done among the policy's chunks, as many as `agent.actor.selector` says."""
+
+    select_in_backup: bool = True
+    """The same of the chunk with whose value returns end; not used by dueling critics, whose V knows what is done."""
+
     target_momentum: float = 0.995
     """Share of the past that target networks keep per step of the critic."""
 

@@ -73,10 +73,14 @@ class TdCritic:
 
     def chunk_values(self, obs: TensorDict, chunks: torch.Tensor, bonus: torch.Tensor | None = None) -> torch.Tensor:
         """Values (N,) of chunks (draws, N, H * A) at observations (N,) by the target, bonuses (draws, N) included."""
+        values = self.member_values(obs, chunks)
+        return self.combine((values if bonus is None else values + bonus).mean(dim=1))
+
+    def member_values(self, obs: TensorDict, chunks: torch.Tensor) -> torch.Tensor:
+        """Values (M, draws, N) of chunks (draws, N, H * A) at observations (N,) by the target's members."""
         latent = self.ensemble.get_latent(obs).expand(len(chunks), -1, -1)
         pairs = torch.cat([latent, chunks], dim=-1).flatten(0, 1)
-        values = self.target(pairs.unsqueeze(0)).squeeze(-1).unflatten(1, chunks.shape[:2])  # (M, draws, N)
-        return self.combine((values if bonus is None else values + bonus).mean(dim=1))
+        return self.target(pairs.unsqueeze(0)).squeeze(-1).unflatten(1, chunks.shape[:2])
 
     def combine(self, values: torch.Tensor) -> torch.Tensor:
         """The members' values (M, N), or those of a few of them drawn for each N, as one (N,), within the bounds."""

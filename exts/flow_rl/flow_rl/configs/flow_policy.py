@@ -10,7 +10,7 @@ from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 
 from flow_rl.models.policy_settings import FlowPolicySettings
 from flow_rl.models.sampler import SamplerSettings
-from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings, PriorSettings
+from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings, PriorSettings, SelectorSettings
 
 
 @configclass
@@ -39,6 +39,11 @@ class PriorCfg(PriorSettings):
 
 
 @configclass
+class SelectorCfg(SelectorSettings):
+    """Settings of a choice among several chunks."""
+
+
+@configclass
 class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
     """Settings of :class:`flow_rl.models.FlowPolicy` as a model of rsl_rl."""
 
@@ -59,3 +64,6 @@ class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
 
     prior: PriorCfg = PriorCfg()
     """What the initial noise goes through before the flow."""
+
+    selector: SelectorCfg = SelectorCfg()
+    """How many chunks are drawn, of which the best is played."""

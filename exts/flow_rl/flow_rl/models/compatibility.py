@@ -11,7 +11,10 @@ from flow_rl.utils.check import InputError
 
 from .policy_settings import FlowPolicySettings
 
-FREE = ("num_flow_steps", "initial_noise", "intermediate_clip", "obs_clip", "score_clip", "encoder.shift")
+FREE = (
+    *("num_flow_steps", "initial_noise", "intermediate_clip", "obs_clip", "score_clip"),
+    *("encoder.shift", "selector.num_candidates"),
+)
 """Settings that may differ: they do not change the parameters' meaning."""
 
 
@@ -35,7 +38,7 @@ def check_compatible(description: dict[str, Any], policy_settings: dict[str, Any
     found, here = _network(description["policy"]), _network(policy_settings)
     if found["sampler.frozen_steps"] == 0:  # steps that are frozen now are those of the checkpoint
         here.pop("sampler.frozen_steps")
-    for slot, nothing in (("head", "none"), ("prior", "normal")):
+    for slot, nothing in (("head", "none"), ("prior", "normal"), ("selector", "none")):
         if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
             here = {name: value for name, value in here.items() if not name.startswith(f"{slot}.")}
     if differ := [name for name in here if found[name] != here[name]]:

@@ -11,7 +11,7 @@ import torch
 from tensordict import TensorDict
 from torch import nn
 
-from flow_rl.nn import MinMaxNormalizer, ResidualHead, TimeEmbedding, VelocityField, make_backbone
+from flow_rl.nn import MinMaxNormalizer, ResidualHead, TimeEmbedding, VelocityField, make_backbone, make_selector
 from flow_rl.utils.check import require, require_choice
 
 from .denoising_sampler import DenoisingSampler
@@ -39,9 +39,9 @@ class FlowPolicy(nn.Module):
     """Chunks of actions from noise by a learned velocity field, behind rsl_rl's model interface.
 
     It is composed of an `observer`, which makes a latent (L) of observations, a `prior`, where the flow starts, a
-    `sampler`, which follows the velocity and a score drift or denoises, a `head` that may correct where it ends, and an
-    `action_normalizer`. The state is the same for pretraining and for every learner. What a learner adds to explore
-    belongs to the learner.
+    `sampler`, which follows the velocity and a score drift or denoises, a `head` that may correct where it ends, a
+    `selector` that may choose among several such chunks, and an `action_normalizer`. The state is the same for
+    pretraining and for every learner. What a learner adds to explore belongs to the learner.
     """
 
     is_recurrent = False
@@ -117,6 +117,7 @@ class FlowPolicy(nn.Module):
         self.head = None
         if self.cfg.head.kind != "none":
             self.head = ResidualHead(output_dim, self.latent_dim, self.cfg.head)
+        self.selector = make_selector(output_dim, self.latent_dim, self.cfg.selector)
         self.action_normalizer = MinMaxNormalizer(output_dim)
         self.output_std = torch.zeros(1)
         """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
@@ -230,11 +231,18 @@ class FlowPolicy(nn.Module):
     def sample(
         self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
     ) -> torch.Tensor:
-        """Normalised chunk in [-1, 1] at the end of :meth:`flow`, corrected by the head, shape (B, H * A)."""
-        return self.chunk(latent, self.prior(latent, noise), num_steps)
+        """Normalised chunk in [-1, 1] at the end of :meth:`flow`, corrected by the head, shape (B, H * A).
+
+        A selector has several chunks to choose among.
+        """
+        if self.selector is None:
+            return self.chunk(latent, self.prior(latent, noise), num_steps)
+        noises = self.selector.noises(self.prior.noise(latent) if noise is None else noise)
+        latents = latent.repeat(self.selector.num_candidates, 1)
+        return self.selector(self.chunk(latents, self.prior(latents, noises), num_steps), latent)
 
     def chunk(self, latent: torch.Tensor, start: torch.Tensor, num_steps: int | None = None) -> torch.Tensor:
-        """As :meth:`sample`, from an initial state (B, H * A) that no prior has to do with."""
+        """As :meth:`sample`, one chunk from an initial state (B, H * A) that no prior has to do with."""
         return self.corrected(self.sampler.states(latent, start, num_steps)[-1], latent)
 
     def corrected(self, end: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
@@ -295,7 +303,11 @@ class FlowPolicy(nn.Module):
                 if name.startswith(former):
                     state_dict[prefix + present + name.removeprefix(former)] = state_dict.pop(key)
                     break
-        slots = {"head.": (self.head, self.cfg.head), "prior.steering.": (self.prior.steering, self.cfg.prior)}
+        slots = {
+            "head.": (self.head, self.cfg.head),
+            "prior.steering.": (self.prior.steering, self.cfg.prior),
+            "selector.": (self.selector, self.cfg.selector),
+        }
         for slot, (module, cfg) in slots.items():
             if module is not None and not any(key.startswith(prefix + slot) for key in state_dict):
                 fresh = type(module)(self.output_dim, self.latent_dim, cfg).state_dict()

@@ -25,6 +25,7 @@ class FlowPolicyExport(nn.Module):
         self.obs_normalizer = copy.deepcopy(policy.observer.normalizer)
         self.steering = copy.deepcopy(policy.prior.steering)
         self.sampler, self.head = copy.deepcopy(policy.sampler), copy.deepcopy(policy.head)
+        self.selector = copy.deepcopy(policy.selector)
         self.action_normalizer = copy.deepcopy(policy.action_normalizer)
         self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
 
@@ -34,12 +35,19 @@ class FlowPolicyExport(nn.Module):
 
     def act(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Chunk in the environment's units from a latent (B, L) and noise (B, H * A)."""
+        if self.selector is None:
+            chunk = self.chunk(latent, noise)
+        else:
+            latents = latent.repeat(self.selector.num_candidates, 1)
+            chunk = self.selector(self.chunk(latents, self.selector.noises(noise)), latent)
+        return self.action_normalizer.inverse(chunk)
+
+    def chunk(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Normalised chunk from a latent (B, L) and noise (B, H * A)."""
         if self.steering is not None:
             noise = self.steering(noise, latent)
         chunk = self.sampler(latent, noise)
-        if self.head is not None:
-            chunk = self.head(chunk, latent)
-        return self.action_normalizer.inverse(chunk)
+        return chunk if self.head is None else self.head(chunk, latent)
 
     @torch.jit.export
     def reset(self) -> None:

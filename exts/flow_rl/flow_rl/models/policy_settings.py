@@ -13,6 +13,7 @@ from typing import Any, Literal
 from flow_rl.nn.backbones import BackboneSettings
 from flow_rl.nn.noise_steering import PriorSettings
 from flow_rl.nn.residual_head import HeadSettings
+from flow_rl.nn.selector import SelectorSettings
 from flow_rl.nn.vision import EncoderSettings
 from flow_rl.utils.check import require, require_choice
 
@@ -78,6 +79,9 @@ class FlowPolicySettings:
     prior: PriorSettings = field(default_factory=PriorSettings)
     """What the initial noise goes through before the flow."""
 
+    selector: SelectorSettings = field(default_factory=SelectorSettings)
+    """How many chunks are drawn, of which the best is played."""
+
     def regresses(self) -> bool:
         """Whether the policy is a regression of chunks: one step from zero noise, whose velocity is the chunk."""
         return self.num_flow_steps == 1 and self.initial_noise == "zero"
@@ -90,7 +94,7 @@ class FlowPolicySettings:
             InputError: If there is no such setting.
         """
         nested = {"encoder": EncoderSettings, "backbone": BackboneSettings, "sampler": SamplerSettings}
-        nested |= {"head": HeadSettings, "prior": PriorSettings}
+        nested |= {"head": HeadSettings, "prior": PriorSettings, "selector": SelectorSettings}
         return _record(
             cls,
             {name: _record(nested[name], value or {}) if name in nested else value for name, value in values.items()},
@@ -126,6 +130,13 @@ class FlowPolicySettings:
             self.sampler.frozen_steps,
             "0 for a flow",
             f"use 0, or a denoising policy, {name}sampler.kind=denoising.",
+        )
+        require(
+            self.selector.kind == "none" or self.initial_noise == "random",
+            name + "selector.kind",
+            self.selector.kind,
+            f"'none' where {name}initial_noise is 'zero': all chunks are the same",
+            f"use {name}initial_noise=random, or no selector.",
         )
 
 

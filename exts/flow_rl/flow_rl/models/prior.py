@@ -33,10 +33,13 @@ class NoisePrior(nn.Module):
 
     def forward(self, latent: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Initial states (B, H * A) for latents (B, L), made of given standard normal noise or of this kind's."""
-        if noise is None:
-            make = torch.randn if self.kind == "random" and not _leapp_records() else torch.zeros
-            noise = make(latent.shape[0], self.action_dim, device=latent.device)
+        noise = self.noise(latent) if noise is None else noise
         return noise if self.steering is None else self.steering(noise, latent)
+
+    def noise(self, latent: torch.Tensor) -> torch.Tensor:
+        """What is given to :meth:`forward` where nothing else is, shape (B, H * A), for latents (B, L)."""
+        make = torch.randn if self.kind == "random" and not _leapp_records() else torch.zeros
+        return make(latent.shape[0], self.action_dim, device=latent.device)
 
 
 def _leapp_records() -> bool:

@@ -11,6 +11,7 @@ from .normalizer import MinMaxNormalizer, WhiteningNormalizer
 from .residual_head import HeadSettings, ResidualHead
 from .residual_mlp import ResidualMLP
 from .score_coefficient import ScoreCoefficient
+from .selector import Selector, SelectorSettings, make_selector
 from .time_embedding import TimeEmbedding
 from .velocity import VelocityField
 from .vision import CameraEncoder, CnnEncoder, EncoderSettings, VitEncoder, random_shift
@@ -31,12 +32,15 @@ __all__ = [
     "ResidualHead",
     "ResidualMLP",
     "ScoreCoefficient",
+    "Selector",
+    "SelectorSettings",
     "TimeEmbedding",
     "TransformerBackbone",
     "VelocityField",
     "VitEncoder",
     "WhiteningNormalizer",
     "make_backbone",
+    "make_selector",
     "make_steering",
     "random_shift",
 ]

@@ -15,6 +15,8 @@ from torch.nn.functional import softplus
 
 from flow_rl.utils.check import require, require_choice
 
+from .quiet_mlp import quiet_mlp
+
 
 @dataclass
 class PriorSettings:
@@ -54,13 +56,7 @@ class NoiseSteering(nn.Module):
         bound = settings.bound
         valid = bound is None or bound > 0
         require(valid, "agent.actor.prior.bound", bound, "> 0 or null", "use 1.5, the default.")
-        dims = [latent_dim, *settings.hidden_dims]
-        layers: list[nn.Module] = []
-        for a, b in zip(dims[:-1], dims[1:], strict=True):
-            layers += [nn.Linear(a, b), nn.SiLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(dims[-1], 2 * action_dim))
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        self.net = quiet_mlp(latent_dim, settings.hidden_dims, 2 * action_dim)
         self.bounded, self.bound = bound is not None, 1.0 if bound is None else float(bound)
         self.log_std_min, self.log_std_max = self.LOG_STD
 

@@ -13,6 +13,8 @@ from torch import nn
 
 from flow_rl.utils.check import require, require_choice
 
+from .quiet_mlp import quiet_mlp
+
 
 @dataclass
 class HeadSettings:
@@ -43,13 +45,7 @@ class ResidualHead(nn.Module):
         name = "agent.actor.head."
         require_choice(name + "kind", settings.kind, ("none", "residual"))
         require(0 < settings.scale <= 1, name + "scale", settings.scale, "in (0, 1]", "use 0.1, the default.")
-        dims = [action_dim + latent_dim, *settings.hidden_dims]
-        layers: list[nn.Module] = []
-        for a, b in zip(dims[:-1], dims[1:], strict=True):
-            layers += [nn.Linear(a, b), nn.SiLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(dims[-1], action_dim))
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        self.net = quiet_mlp(action_dim + latent_dim, settings.hidden_dims, action_dim)
         self.scale = float(settings.scale)
 
     def forward(self, chunk: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
