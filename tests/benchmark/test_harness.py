@@ -10,7 +10,7 @@ import time
 import pytest
 
 from flow_rl.benchmark.command import CommandFailed, heed_interrupts, read_curve
-from flow_rl.benchmark.harness import Harness, Run
+from flow_rl.benchmark.harness import Base, Harness, Run
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
 from flow_rl.cli import benchmark
 from flow_rl.utils.check import InputError
@@ -93,6 +93,44 @@ def test_bases_are_shared_and_nothing_is_repeated(tmp_path):
     assert third.titles == [f"{TASK} {name} seed 2" for name in ("score_flow", "rldt")]
 
 
+def test_learners_of_another_kind_of_policy_have_their_own(tmp_path):
+    """From the same demonstrations; learners of one kind share it, and a second run repeats nothing."""
+    learners = {name: LearnerEntry(name) for name in ("score_flow", "dppo", "bc_gaussian", "residual")}
+    learners["dppo_frozen"] = LearnerEntry("dppo", overrides=["agent.actor.sampler.frozen_steps=1"])
+    suite = make_suite(seeds=[0], learners=learners)
+    player = Player(suite, tmp_path)
+    assert player.run(jobs=2) == []
+    denoising = "agent.actor.sampler.kind=denoising"
+    regressing = "agent.actor.prediction=x agent.actor.num_flow_steps=1 agent.actor.initial_noise=zero"
+    policies = [TASK, f"{TASK} {denoising}", f"{TASK} {regressing}"]
+    wanted = [f"{TASK} collect", *(f"{policy} {part}" for policy in policies for part in ("pretrain", "evaluate"))]
+    assert sorted(player.titles[: len(wanted)]) == sorted(wanted)
+    commands = dict(player.commands)
+    demos = {words[words.index("--demos") + 1] for title, words in player.commands if title.endswith("pretrain")}
+    assert len(demos) == 1
+    begun = {}
+    for name in learners:
+        words = commands[f"{TASK} {name} seed 0"]
+        begun[name] = words[words.index("--checkpoint") + 1]
+        record = json.loads(player.record_path(Run(TASK, name, 0)).read_text())
+        assert set(record["commands"]) == {"collect", "pretrain", "evaluate", "train"}
+    assert begun["score_flow"] == begun["residual"] and begun["dppo"] == begun["dppo_frozen"]
+    assert len(set(begun.values())) == 3
+    again = Player(suite, tmp_path)
+    assert again.run() == [] and again.commands == []
+
+
+def test_who_begins_with_nothing_has_no_policy(tmp_path):
+    """Its start is what its first evaluation says."""
+    learners = {"alone": LearnerEntry("bc_gaussian", overrides=["agent.algorithm.from_scratch=true"])}
+    player = Player(make_suite(seeds=[0], learners=learners), tmp_path)
+    assert player.run() == [] and player.titles == [f"{TASK} alone seed 0"]
+    assert "--checkpoint" not in player.commands[0][1]
+    record = json.loads(player.record_path(Run(TASK, "alone", 0)).read_text())
+    assert record["base"]["digest"] is None and record["base"]["success"] == record["curve"][0]["success"]
+    assert set(record["commands"]) == {"train"}
+
+
 def test_commands_carry_the_suites_settings(tmp_path):
     player = Player(make_suite(overrides=["physics=ovphysx"]), tmp_path)
     player.run()
@@ -159,7 +197,8 @@ def test_suites_share_what_they_ask_for_alike(tmp_path):
     differing = Player(make_suite(name="third", base_seed=1), tmp_path)
     differing.run()
     assert differing.titles[:3] == [f"{TASK} collect", f"{TASK} pretrain", f"{TASK} evaluate"]
-    assert differing.base_folder(TASK) != same.base_folder(TASK) == first.base_folder(TASK)
+    base = Base(TASK)
+    assert differing.base_folder(base) != same.base_folder(base) == first.base_folder(base)
 
 
 def test_a_folder_is_held_by_one_process(tmp_path):

@@ -14,7 +14,7 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -48,12 +48,27 @@ class Run:
         return f"{self.task} {self.learner} seed {self.seed}"
 
 
+@dataclass(frozen=True)
+class Base:
+    """A policy that learners begin with."""
+
+    task: str
+    words: tuple[str, ...] = ()
+    """What its pretraining is told beyond what the suite says, for learners that need a policy of another kind."""
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return " ".join([self.task, *self.words])
+
+
 class Harness:
     """A suite, the folder where its parts are made, and the folder of its records.
 
     A run whose record exists is never repeated. A run that was interrupted begins anew, from the same policy: its curve
     is always one of an undisturbed run. Policies to begin with are made once, for all suites that ask for the same;
-    demonstrations, pretraining and evaluation are kept as soon as each is whole.
+    demonstrations, pretraining and evaluation are kept as soon as each is whole. A learner that needs a policy of
+    another kind gets one of its own, from the same demonstrations and as many steps.
     """
 
     def __init__(
@@ -133,17 +148,23 @@ class Harness:
     def run(self, jobs: int = 1) -> list[Run]:
         """Run what is missing, ``jobs`` at a time; returns the runs that failed."""
         missing = self.missing()
-        tasks = list(dict.fromkeys(run.task for run in missing))
+        bases = {run: self.base(run) for run in missing if not self._begins_with_nothing(run)}
         with ThreadPoolExecutor(jobs) as pool:
-            made = dict(zip(tasks, pool.map(self._guarded(self.make_base), tasks), strict=True))
-            possible = [run for run in missing if made[run.task]]
-            done = dict(zip(possible, pool.map(self._guarded(self.make_run), possible), strict=True))
-        return [run for run in missing if not done.get(run)]
+
+            def made(make: Callable[[Any], None], parts: Iterable[Any]) -> set[Any]:
+                """Make parts, once each; returns those that did not fail."""
+                parts = list(dict.fromkeys(parts))
+                return {part for part, done in zip(parts, pool.map(self._guarded(make), parts), strict=True) if done}
+
+            tasks = made(self.make_demonstrations, (base.task for base in bases.values()))
+            policies = made(self.make_base, (base for base in bases.values() if base.task in tasks))
+            done = made(self.make_run, (run for run in missing if run not in bases or bases[run] in policies))
+        return [run for run in missing if run not in done]
 
     def _guarded(self, make: Callable[[Any], None]) -> Callable[[Any], bool]:
         """Let the other parts go on when one fails; the result says whether it did not."""
 
-        def guarded(what: Run | str) -> bool:
+        def guarded(what: Run | Base | str) -> bool:
             try:
                 make(what)
             except CommandFailed as error:
@@ -159,37 +180,62 @@ class Harness:
     Parts.
     """
 
-    def make_base(self, task: str) -> None:
-        """Make the policy that all learners of a task begin with, and measure it."""
-        folder = self.base_folder(task)
+    def base(self, run: Run) -> Base:
+        """Policy that a run begins with."""
+        from flow_rl.cli import launch
+
+        settings, pretraining = self.settings(run), self.suite.tasks[run.task].pretraining
+        launch.find_task(run.task)
+        words = _agent_words(settings["overrides"])
+        return Base(run.task, tuple(launch.pretraining_words(run.task, settings["learner"], words, pretraining)))
+
+    def make_demonstrations(self, task: str) -> None:
+        """Collect what all policies of a task are pretrained on."""
+        self._make(Base(task), ["collect"])
+
+    def make_base(self, base: Base) -> None:
+        """Pretrain a policy, and measure it."""
+        self._make(base, ["pretrain", "evaluate"])
+
+    def _make(self, base: Base, parts: list[str]) -> None:
+        """Make what is missing of some parts of a policy."""
+        folder, commands = self.base_folder(base), self._base_commands(base)
+
+        def missing() -> list[str]:
+            made = self._base_state(base)["commands"]
+            return [name for name in parts if name not in made or not commands[name][0].is_file()]
+
         with self._claimed(folder) as mine:
-            if not mine:
-                raise CommandFailed(f"{task}: another process is at its policy; run the suite again when it is done")
-            known = folder / "base.json"
-            new = {"settings": self._base_settings(task), "commands": {}}
-            state = json.loads(known.read_text()) if known.is_file() else new
-            for name, (output, words) in self._base_commands(task, folder).items():
-                if name in state["commands"] and output.is_file():
-                    continue
+            if missing() and not mine:
+                raise CommandFailed(f"{base.title}: another process is at its policy; run the suite again later")
+            for name in missing():
+                output, words = commands[name]
                 start = time.monotonic()
                 output.unlink(missing_ok=True)
-                self._command(f"{task} {name}", words, folder / f"{name}.log", folder)
+                self._command(f"{base.title} {name}", words, folder / f"{name}.log", folder)
+                state = self._base_state(base)
                 state["commands"][name] = typed(words)
                 state.setdefault("seconds", {})[name] = round(time.monotonic() - start, 1)
                 if name == "pretrain":
                     state["digest"] = hashlib.sha256(output.read_bytes()).hexdigest()
-                write_json(known, state)
+                write_json(folder / "base.json", state)
 
-    def base_folder(self, task: str) -> Path:
-        """Folder of a task's first policy, named by all that a suite says of it: others are other folders."""
-        digest = hashlib.sha256(json.dumps(self._base_settings(task), sort_keys=True).encode()).hexdigest()
-        return self.bases / f"{task}-{digest[:8]}"
+    def _base_state(self, base: Base) -> dict[str, Any]:
+        """What is known of a policy, or what is known before anything is made of it."""
+        known = self.base_folder(base) / "base.json"
+        new = {"settings": self._base_settings(base), "commands": {}}
+        return json.loads(known.read_text()) if known.is_file() else new
 
-    def _base_settings(self, task: str) -> dict[str, Any]:
-        entry = self.suite.tasks[task]
+    def base_folder(self, base: Base) -> Path:
+        """Folder of a policy, named by all that a suite says of it: others are other folders."""
+        digest = hashlib.sha256(json.dumps(self._base_settings(base), sort_keys=True).encode()).hexdigest()
+        return self.bases / f"{base.task}-{digest[:8]}"
+
+    def _base_settings(self, base: Base) -> dict[str, Any]:
+        entry = self.suite.tasks[base.task]
         return {
             "demonstrations": asdict(entry.demonstrations),
-            "pretraining": list(entry.pretraining),
+            "pretraining": [*entry.pretraining, *base.words],
             "overrides": [*self.suite.overrides, *entry.overrides],
             "seed": self.suite.base_seed,
             "evaluation": {"episodes": self.suite.evaluation.episodes, "seed": self.suite.evaluation.seed},
@@ -197,17 +243,17 @@ class Harness:
             "device": self.device,
         }
 
-    def _base_commands(self, task: str, folder: Path) -> dict[str, tuple[Path, list[str]]]:
+    def _base_commands(self, base: Base) -> dict[str, tuple[Path, list[str]]]:
         """What each command writes, and its words."""
-        suite, entry = self.suite, self.suite.tasks[task]
-        demos = entry.demonstrations
-        common, seed = ["--task", task, "--device", self.device], ["--seed", str(suite.base_seed)]
+        suite, entry = self.suite, self.suite.tasks[base.task]
+        demos, folder = entry.demonstrations, self.base_folder(base)
+        common, seed = ["--task", base.task, "--device", self.device], ["--seed", str(suite.base_seed)]
         words = [*suite.overrides, *entry.overrides]
-        paths = {"collect": "demos.hdf5", "pretrain": "pretrained.pt", "evaluate": "pretrained.json"}
-        paths = {name: folder / file for name, file in paths.items()}
+        paths = {"collect": self.base_folder(Base(base.task)) / "demos.hdf5"}
+        paths |= {"pretrain": folder / "pretrained.pt", "evaluate": folder / "pretrained.json"}
         sizes = ["--num_demos", str(demos.num_demos), "--quality", str(demos.quality), "--num_envs"]
         collect = [*common, *seed, *sizes, str(demos.num_envs), *words, *demos.overrides]
-        pretrain = [*common, *seed, "--demos", str(paths["collect"]), *entry.pretraining]
+        pretrain = [*common, *seed, "--demos", str(paths["collect"]), *entry.pretraining, *base.words]
         measure = ["--num_episodes", str(suite.evaluation.episodes), "--num_envs", str(entry.num_envs)]
         evaluate = [*common, "--checkpoint", str(paths["pretrain"]), *measure, "--seed", str(suite.evaluation.seed)]
         commands = {"collect": collect, "pretrain": pretrain, "evaluate": [*evaluate, *words]}
@@ -232,8 +278,7 @@ class Harness:
             curve = read_curve(folder)
             if not curve:
                 raise CommandFailed(f"{run.title}: training ended without an evaluation; see {folder / 'train.log'}")
-            base = json.loads((self.base_folder(run.task) / "base.json").read_text())
-            measured = json.loads((self.base_folder(run.task) / "pretrained.json").read_text())
+            commands, start = self._origin(run, curve)
             entry = self.suite.learners[run.learner]
             record = {
                 "suite": self.suite.name,
@@ -243,8 +288,8 @@ class Harness:
                 "seed": run.seed,
                 "preset": entry.preset,
                 "settings": self.settings(run),
-                "commands": self._portable(base["commands"] | {"train": typed(words)}),
-                "base": {"digest": base["digest"]} | {k: measured[k] for k in ("success", "ci95", "episodes")},
+                "commands": self._portable(commands | {"train": typed(words)}),
+                "base": start,
                 "final": rounded(curve[-1], outcomes=True),
                 "best": rounded(max(curve, key=lambda point: point["success"])),
                 "curve": [rounded(point) for point in curve],
@@ -260,18 +305,26 @@ class Harness:
         low, high = curve[-1]["ci95"]
         self.say(f"{run.title}: {curve[-1]['success']:.1%} [{low:.1%}, {high:.1%}] of {curve[-1]['episodes']}")
 
+    def _origin(self, run: Run, curve: list[dict[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
+        """Commands that made what a run began with, and what that was: a policy, or nothing but what its curve says."""
+        if self._begins_with_nothing(run):
+            commands, digest, measured = {}, None, curve[0]
+        else:
+            base = self.base(run)
+            demonstrations, state = self._base_state(Base(run.task)), self._base_state(base)
+            commands, digest = {"collect": demonstrations["commands"]["collect"], **state["commands"]}, state["digest"]
+            measured = json.loads((self.base_folder(base) / "pretrained.json").read_text())
+        return commands, {"digest": digest} | {name: measured[name] for name in ("success", "ci95", "episodes")}
+
     def _train_command(self, run: Run) -> list[str]:
         suite, settings = self.suite, self.settings(run)
         per_iteration = self.steps_per_iteration(run)
         interval = max(1, round(suite.evaluation.every / per_iteration))
         words = [*FLOW_RL, "train", "--rl_library", "rsl_rl", "--task", run.task, "--device", self.device]
         words += ["--agent", f"{settings['learner']}_cfg_entry_point", "--seed", str(run.seed)]
-        words += [
-            "--checkpoint",
-            str(self.base_folder(run.task) / "pretrained.pt"),
-            "--num_envs",
-            str(settings["num_envs"]),
-        ]
+        if not self._begins_with_nothing(run):
+            words += ["--checkpoint", str(self.base_folder(self.base(run)) / "pretrained.pt")]
+        words += ["--num_envs", str(settings["num_envs"])]
         if settings["env_steps"] is not None:
             words += ["--max_iterations", str(math.ceil(settings["env_steps"] / per_iteration))]
         evaluation = {"interval": interval, "episodes": suite.evaluation.episodes, "seed": suite.evaluation.seed}
@@ -280,14 +333,21 @@ class Harness:
 
     def steps_per_iteration(self, run: Run) -> int:
         """Control steps of an iteration over all environments, by the task's and the suite's settings."""
+        cfg = self._agent_config(run)
+        return cfg.num_steps_per_env * cfg.actor.horizon * self.settings(run)["num_envs"]
+
+    def _begins_with_nothing(self, run: Run) -> bool:
+        return self._agent_config(run).algorithm.from_scratch
+
+    def _agent_config(self, run: Run) -> Any:
+        """The learner's configuration on its task, by the suite's settings."""
         from flow_rl.cli import launch
         from flow_rl.configs import learners
 
         settings = self.settings(run)
-        words = [word for word in settings["overrides"] if word.startswith(("agent.", "presets="))]
+        name, words = settings["learner"], _agent_words(settings["overrides"])
         launch.find_task(run.task)
-        cfg = launch.agent_config(run.task, settings["learner"], learners()[settings["learner"]], words)
-        return cfg.num_steps_per_env * cfg.actor.horizon * settings["num_envs"]
+        return launch.agent_config(run.task, name, learners()[name], words)
 
     def _deadline(self, folder: Path) -> Callable[[], bool]:
         """Whether a run has trained for the suite's seconds, as its last evaluation says."""
@@ -324,3 +384,8 @@ class Harness:
                 yield False
                 return
             yield True
+
+
+def _agent_words(overrides: list[str]) -> list[str]:
+    """Those of a command's overrides that concern the agent."""
+    return [word for word in overrides if word.startswith(("agent.", "presets="))]

@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
     import yaml
 
-    from flow_rl.configs.compose import load
+    from flow_rl.cli import launch
     from flow_rl.utils.checkpoint import load_checkpoint, revision
 
     scale = SMOKE if args.smoke else FULL
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             *[*FLOW_RL, "pretrain", *common],
             *["--demos", str(demos), "--output", str(pretrained), "--overwrite"],
             f"agent.num_steps={scale.pretrain_steps}",
-            f"agent.actor.sampler.kind={load(learners()[args.learner])().actor.sampler.kind}",
+            *launch.pretraining_words(args.task, args.learner, []),
         ],
     )
     before = evaluate("evaluate before", pretrained, "before")

@@ -107,6 +107,22 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
     return cfg
 
 
+def pretraining_words(task: str, learner: str, words: Sequence[str], pretraining: Sequence[str] = ()) -> list[str]:
+    """Words to add to ``flow-rl pretrain`` so that a learner can begin with what it makes; none for most learners.
+
+    Args:
+        task: Task of both.
+        learner: Name of the learner.
+        words: Those of its command line that concern the agent, presets among them.
+        pretraining: Those that pretraining is given anyway.
+    """
+    from flow_rl.configs import learners
+    from flow_rl.models import pretraining_overrides
+
+    made = agent_config(task, "pretrain", "flow_rl.configs.pretrain:PretrainCfg", pretraining)
+    return pretraining_overrides(made.actor, agent_config(task, learner, learners()[learner], words).actor)
+
+
 def runner_dict(cfg: Any) -> dict[str, Any]:
     """Return a runner's configuration as the stock command line would pass it to rsl_rl."""
     from importlib.metadata import version

@@ -4,7 +4,7 @@
 """Models behind rsl_rl's interface."""
 
 from .anchor import Anchor
-from .compatibility import check_compatible
+from .compatibility import check_compatible, pretraining_overrides
 from .critic_view import CriticView
 from .flow_policy import FlowPolicy
 from .policy_export import FlowPolicyExport
@@ -19,4 +19,5 @@ __all__ = [
     "FlowPolicySettings",
     "QEnsemble",
     "check_compatible",
+    "pretraining_overrides",
 ]

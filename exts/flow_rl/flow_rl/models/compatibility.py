@@ -36,17 +36,26 @@ def check_compatible(description: dict[str, Any], policy_settings: dict[str, Any
             f"or make one with flow-rl pretrain --task {task or '<task>'}.{old}"
         )
     found, here = _network(description["policy"]), _network(policy_settings)
-    if found["sampler.frozen_steps"] == 0:  # steps that are frozen now are those of the checkpoint
-        here.pop("sampler.frozen_steps")
-    for slot, nothing in (("head", "none"), ("prior", "normal"), ("selector", "none")):
-        if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
-            here = {name: value for name, value in here.items() if not name.startswith(f"{slot}.")}
-    if differ := [name for name in here if found[name] != here[name]]:
-        overrides = " ".join(f"agent.actor.{name}={str(found[name]).replace(' ', '')}" for name in differ)
+    if differ := _differing(found, here):
         raise InputError(
             f"checkpoint of another network: {_listed(differ, found, here)} (checkpoint vs agent.actor). Build the "
-            f"network of the checkpoint by adding to the command: {overrides}"
+            f"network of the checkpoint by adding to the command: {' '.join(_overrides(differ, found))}"
         )
+
+
+def pretraining_overrides(made: FlowPolicySettings, wanted: FlowPolicySettings) -> list[str]:
+    """Words ``agent.actor.<field>=<value>`` by which pretraining makes a policy that a learner can begin with.
+
+    Args:
+        made: Settings of the policy that is pretrained without them.
+        wanted: Settings of the learner's policy.
+    """
+    found, here = ({"image_shapes": ["any"], **policy.values()} for policy in (made, wanted))
+    found, here = _network(found), _network(here)
+    words = _overrides(_differing(found, here), here)
+    if made.regresses() != wanted.regresses():  # which decides what is learnt
+        words += [f"agent.actor.{name}={getattr(wanted, name)}" for name in ("num_flow_steps", "initial_noise")]
+    return words
 
 
 def _shapes(settings: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +79,21 @@ def _network(settings: dict[str, Any]) -> dict[str, Any]:
         for key, leaf in (value.items() if isinstance(value, dict) else [(name, value)])
     }
     return {name: leaf for name, leaf in leaves.items() if name not in FREE}
+
+
+def _differing(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """Names of settings by which a policy is not what another can begin with."""
+    free = set()
+    if found["sampler.frozen_steps"] == 0:  # steps that are frozen now are those of the checkpoint
+        free.add("sampler.frozen_steps")
+    for slot, nothing in (("head", "none"), ("prior", "normal"), ("selector", "none")):
+        if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
+            free |= {name for name in here if name.startswith(f"{slot}.")}
+    return [name for name in here if name not in free and found[name] != here[name]]
+
+
+def _overrides(names: list[str], values: dict[str, Any]) -> list[str]:
+    return [f"agent.actor.{name}={str(values[name]).replace(' ', '')}" for name in names]
 
 
 def _listed(names: list[str], found: dict[str, Any], here: dict[str, Any]) -> str:
