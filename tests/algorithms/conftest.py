@@ -47,3 +47,15 @@ def collect(runner: OnPolicyRunner):
             alg.process_env_step(obs, rewards, dones, extras)
         alg.compute_returns(obs)
     return alg
+
+
+def success(policy, steps: int = 24) -> float:
+    """Share of finished episodes that reached the goal without exploration noise."""
+    torch.manual_seed(7)
+    env = PointMass(128)
+    obs, won, ended = env.get_observations(), 0, 0
+    with torch.inference_mode():
+        for _ in range(steps):
+            obs, rewards, dones, _ = env.step(policy(obs))
+            won, ended = won + rewards.sum(), ended + dones.sum()
+    return float(won / ended)

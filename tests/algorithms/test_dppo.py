@@ -10,7 +10,7 @@ import torch
 
 from flow_rl.testing import PointMass
 from flow_rl.testing.bandit import Bandit
-from tests.algorithms.conftest import collect, make_cfg, pretrained
+from tests.algorithms.conftest import collect, make_cfg, pretrained, success
 
 PLAIN = {"clip_param_base": 0.03, "clip_param": 0.03, "final_learning_rate": 1e-3, "learning_rate": 1e-3}
 
@@ -187,18 +187,6 @@ def test_the_mean_moves_to_the_best_action(make_runner, frozen):
     before = distance()
     runner.learn(40)
     assert before > 0.5 and distance() < 0.2
-
-
-def success(policy, steps: int = 24) -> float:
-    """Share of finished episodes that reached the goal without exploration noise."""
-    torch.manual_seed(7)
-    env = PointMass(128)
-    obs, won, ended = env.get_observations(), 0, 0
-    with torch.inference_mode():
-        for _ in range(steps):
-            obs, rewards, dones, _ = env.step(policy(obs))
-            won, ended = won + rewards.sum(), ended + dones.sum()
-    return float(won / ended)
 
 
 def test_it_learns(make_runner):

@@ -12,9 +12,8 @@ from torch.distributions import Normal
 
 from flow_rl.flows import ChainBounds, sample_chain, time_grid
 from flow_rl.testing import PointMass
-from tests.algorithms.conftest import collect, make_cfg, pretrained
+from tests.algorithms.conftest import collect, make_cfg, pretrained, success
 from tests.algorithms.quadratic import Quadratic, be_gaussian, distance_from_best
-from tests.algorithms.test_score_flow import success
 
 FREE = ChainBounds(mean=math.inf, deviations=math.inf, action=math.inf)
 every_ratio = pytest.mark.parametrize("ratio", ["chain", "step"])

@@ -12,9 +12,8 @@ import torch
 from flow_rl.algorithms.fpo import huber
 from flow_rl.objectives import flow_matching_loss
 from flow_rl.testing import PointMass
-from tests.algorithms.conftest import collect, make_cfg, pretrained
+from tests.algorithms.conftest import collect, make_cfg, pretrained, success
 from tests.algorithms.quadratic import Quadratic, be_gaussian, distance_from_best
-from tests.algorithms.test_score_flow import success
 
 FPO = {"ratio": "decision", "error": "noise", "times": "grid", "reduction": "mean", "clip_param": 0.05}
 FPO |= {"huber_delta": None, "log_ratio_bound": None, "perturbation": 0.0}

@@ -11,7 +11,7 @@ from tensordict import TensorDict
 
 from flow_rl.testing import FilmedPointMass, PointMass
 from flow_rl.testing.bandit import Bandit
-from tests.algorithms.conftest import collect, make_cfg, pretrained
+from tests.algorithms.conftest import collect, make_cfg, pretrained, success
 from tests.algorithms.test_pixels import pixels_cfg
 
 SMALL = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8, "warmup_steps": 0}
@@ -286,18 +286,6 @@ def test_the_mean_moves_to_the_best_action(make_runner):
     after = play(runner.alg)
     assert (after.mean(dim=0) - Quadratic.centre).abs().max() < 0.03
     assert after.std(dim=0).max() < 0.9 * SPREAD
-
-
-def success(policy, steps: int = 24) -> float:
-    """Share of finished episodes that reached the goal without exploration noise."""
-    torch.manual_seed(7)
-    env = PointMass(128)
-    obs, won, ended = env.get_observations(), 0, 0
-    with torch.inference_mode():
-        for _ in range(steps):
-            obs, rewards, dones, _ = env.step(policy(obs))
-            won, ended = won + rewards.sum(), ended + dones.sum()
-    return float(won / ended)
 
 
 def test_it_learns(make_runner):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flow_rl.testing import FilmedPointMass, PointMass
-from tests.algorithms.conftest import collect, make_cfg
+from tests.algorithms.conftest import collect, make_cfg, success
 from tests.algorithms.test_pixels import pixels_cfg
 from tests.algorithms.test_residual import (
     MEAN,
@@ -21,7 +21,6 @@ from tests.algorithms.test_residual import (
     gaussian_base,
     play,
     shake,
-    success,
 )
 
 

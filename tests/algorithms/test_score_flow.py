@@ -10,7 +10,7 @@ import torch
 
 from flow_rl.flows import time_grid, velocity_to_score
 from flow_rl.testing import PointMass
-from tests.algorithms.conftest import collect, make_cfg, pretrained
+from tests.algorithms.conftest import collect, make_cfg, pretrained, success
 
 
 @pytest.mark.parametrize("learner", ["score_flow", "reinflow"])
@@ -160,18 +160,6 @@ def test_wrong_settings(settings, message, make_runner):
     """Each message names the field, the value, the valid choices and the remedy."""
     with pytest.raises(ValueError, match=message):
         make_runner(**settings)
-
-
-def success(policy, steps: int = 24) -> float:
-    """Share of finished episodes that reached the goal without exploration noise."""
-    torch.manual_seed(7)
-    env = PointMass(128)
-    obs, won, ended = env.get_observations(), 0, 0
-    with torch.inference_mode():
-        for _ in range(steps):
-            obs, rewards, dones, _ = env.step(policy(obs))
-            won, ended = won + rewards.sum(), ended + dones.sum()
-    return float(won / ended)
 
 
 def test_it_learns(make_runner):

@@ -90,8 +90,8 @@ def test_latest_goes_on_where_it_stopped(trained, pretrained):
 @pytest.mark.parametrize("learner", sorted(set(learners()) - {"score_flow"}))
 def test_every_other_learner_trains(learner, pretrained):
     """`--agent <learner>_cfg_entry_point` is all that another learner needs."""
-    # the pretrained policy flows; DPPO's denoises, the cloned Gaussian's regresses
-    other = learner in ("dppo", "bc_gaussian")
+    # the pretrained policy flows; DPPO's denoises, those of Gaussians regress
+    other = learner in ("dppo", "bc_gaussian", "ppo")
     begin = ["agent.algorithm.from_scratch=true"] if other else ["--checkpoint", str(pretrained)]
     settings = build(learner).algorithm
     few = ["agent.algorithm.critic_warmup=0"]

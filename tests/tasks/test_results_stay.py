@@ -23,8 +23,8 @@ KNOWN = Path(__file__).with_name("results_of_lift.json")
 SMALL = {"num_steps_per_env": 12, "max_iterations": 3}
 FEW = {"num_critic_updates": 16, "num_actor_updates": 2}
 """What off-policy learners do in an iteration."""
-OWN = ("bc_gaussian", "dppo", "dsrl", "flow_sde", "fpo", "qam", "reinflow", "residual", "resip", "rldt", "sac_flow")
-OWN += ("score_flow", "trqam")
+OWN = ("bc_gaussian", "dppo", "dsrl", "flow_sde", "fpo", "ppo", "qam", "reinflow", "residual", "resip", "rldt")
+OWN += ("sac_flow", "score_flow", "trqam")
 
 
 def three_iterations(env, learner: str) -> list[dict[str, float]]:
