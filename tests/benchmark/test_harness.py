@@ -96,6 +96,7 @@ def test_bases_are_shared_and_nothing_is_repeated(tmp_path):
 def test_learners_of_another_kind_of_policy_have_their_own(tmp_path):
     """From the same demonstrations; learners of one kind share it, and a second run repeats nothing."""
     learners = {name: LearnerEntry(name) for name in ("score_flow", "dppo", "bc_gaussian", "residual")}
+    learners["residual"].overrides.append("agent.algorithm.demonstrations={demonstrations}")
     learners["dppo_frozen"] = LearnerEntry("dppo", overrides=["agent.actor.sampler.frozen_steps=1"])
     suite = make_suite(seeds=[0], learners=learners)
     player = Player(suite, tmp_path)
@@ -108,6 +109,7 @@ def test_learners_of_another_kind_of_policy_have_their_own(tmp_path):
     commands = dict(player.commands)
     demos = {words[words.index("--demos") + 1] for title, words in player.commands if title.endswith("pretrain")}
     assert len(demos) == 1
+    assert commands[f"{TASK} residual seed 0"][-1] == f"agent.algorithm.demonstrations={demos.pop()}"
     begun = {}
     for name in learners:
         words = commands[f"{TASK} {name} seed 0"]

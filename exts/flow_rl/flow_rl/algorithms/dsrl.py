@@ -43,6 +43,13 @@ class Dsrl(OffPolicyAlgorithm):
             "false where values contain entropies: returns that end in V draw no chunks",
             "set it to false, or agent.algorithm.backup_entropy=false.",
         )
+        require(
+            settings.variant == "NA" or settings.demonstrations is None,
+            "agent.algorithm.demonstrations",
+            settings.demonstrations,
+            "null in the SAC version, whose critic judges noises, which demonstrations do not tell",
+            "leave it out, or set agent.algorithm.variant=NA.",
+        )
         actor.requires_grad_(False)
         actor.prior.requires_grad_(True)
         self.temperature = Temperature(settings.initial_temperature, settings.target_entropy * actor.output_dim)

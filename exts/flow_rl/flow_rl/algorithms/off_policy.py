@@ -14,6 +14,7 @@ import torch
 from tensordict import TensorDict
 from torch import nn
 
+from flow_rl.demos.trajectories import demonstration_replay
 from flow_rl.flows import interpolate
 from flow_rl.storage.replay import TrajectoryReplay
 from flow_rl.utils.check import require
@@ -33,6 +34,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def remember(self, obs: TensorDict, num_steps: int, fields: dict[str, tuple[int, ...]]) -> dict[str, nn.Module]:
         """Make room for trajectories, and copy the critic as its target."""
         settings, num_envs = self.settings, obs.batch_size[0]
+        self.num_subsets = self.critic.num_members if settings.disjoint else 1
         self.selection = None if self.actor.selector is None else Selection(self)
         self.td_critic = TdCritic(self.critic, settings)
         self.replay = TrajectoryReplay(
@@ -40,9 +42,10 @@ class OffPolicyAlgorithm(FlowAlgorithm):
             {"action": (self.actor.output_dim,), **fields},
             capacity=settings.capacity * num_envs,
             max_length=int(self.env.max_episode_length),
-            num_subsets=self.critic.num_members if settings.disjoint else 1,
+            num_subsets=self.num_subsets,
             balanced=settings.balance_successes,
         )
+        self.demonstrations: TrajectoryReplay | None = None
         if not settings.save_replay:
             self.unsaved.add("replay")  # for its size
         return {"target": self.td_critic.target, "replay": self.replay}
@@ -120,6 +123,21 @@ class OffPolicyAlgorithm(FlowAlgorithm):
     def begin_training(self) -> None:
         """Drop the trajectories that a restart has broken."""
         self.replay.align(self.env.episode_length_buf)
+        settings, door = self.settings, self.door
+        if settings.demonstrations is None or self.demonstrations is not None:
+            return
+        # not before: the policy that has been loaded says how actions are normalised and images are seen
+        see = (lambda obs: obs) if door.view is None else door.view
+        self.demonstrations = demonstration_replay(
+            settings.demonstrations,
+            self.replay,
+            door.sources(self.replay.groups),
+            see,
+            self.actor.action_normalizer,
+            self.actor.action_dim,
+            self.num_subsets,
+        )
+        self.demonstrations.prepare(1, settings.window)
 
     def decide(self, obs: TensorDict) -> Decision:
         """Choose chunks at observations (E,), the best of several if the policy selects and the critic has learnt."""
@@ -159,7 +177,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """All updates of an iteration, without waiting for the device; returns scalars for the log."""
         self._apply_schedules()
         log: list[dict[str, torch.Tensor]] = []
-        windows = self._windows()
+        windows = self._critic_batches()
         first = step = (self.iteration - self.settings.critic_warmup) * self.settings.num_actor_updates
         for turn in self.schedule():
             if turn == "critic":
@@ -192,15 +210,22 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         """Windows for `target_repeat` steps of the critic, with the members' common targets."""
         num = self.settings.target_repeat * self.settings.critic_batch_size
         new_fraction = self.settings.new_fraction if new_fraction is None else new_fraction
-        batch = self.replay.sample(num, self.settings.window, new_fraction=new_fraction, split=split)
+        batch = self.windows(num, self.settings.window, new_fraction, split)
         selects = self.selection is not None and self.settings.select_in_backup
         return self.td_critic.add_targets(batch, self.next_chunks if not selects else self.selection.next_chunks)
 
     def states(self) -> TensorDict:
         """Decisions (B, 1) of the replay for a step of the policy."""
-        settings = self.settings
-        share, num = settings.new_fraction, settings.actor_batch_size
-        return self.replay.sample(num, 1, new_fraction=share, split=False)[0]
+        return self.windows(self.settings.actor_batch_size, 1, self.settings.new_fraction, split=False)[0]
+
+    def windows(self, num: int, window: int, new_fraction: float, split: bool) -> TensorDict:
+        """Windows of the replay, (S, num) or (1, num), of which a share are demonstrations' unless all shall be new."""
+        if self.demonstrations is None or new_fraction == 1.0:
+            return self.replay.sample(num, window, new_fraction=new_fraction, split=split)
+        shown = round(num * self.settings.demonstration_fraction)
+        own = self.replay.sample(num - shown, window, new_fraction=new_fraction, split=split)
+        both = torch.cat([own, self.demonstrations.sample(shown, window, new_fraction=0.0, split=split)], dim=1)
+        return both[:, torch.randperm(num, device=both.device)]  # single steps take them one after the other
 
     def actor_step(self, step: int) -> dict[str, torch.Tensor]:
         """One step of the policy on states from the replay; the learning rate rises over the run's first ones."""
@@ -211,7 +236,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         rate["lr"] = full
         return metrics | {"grad_norm_actor": norms["grad_norm_actor"]}
 
-    def _windows(self) -> Iterator[TensorDict]:
+    def _critic_batches(self) -> Iterator[TensorDict]:
         """Batches for single steps of the critic."""
         while True:
             yield from self.sample_critic().chunk(self.settings.target_repeat, dim=1)

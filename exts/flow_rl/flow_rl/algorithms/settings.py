@@ -142,6 +142,13 @@ class OffPolicySettings(LearnerSettings):
     new_fraction: float = 0.33
     """Share of each batch that comes from the newest rollout, in [0, 1]."""
 
+    demonstrations: str | None = None
+    """File of demonstrations, with rewards, of which a share of each batch is drawn (RLPD, arXiv 2302.02948; ResFiT);
+    None for none."""
+
+    demonstration_fraction: float = 0.5
+    """Share of the windows of critics, and of the states of the policy, that are demonstrations', in [0, 1)."""
+
     balance_successes: bool = True
     """Whether trajectories of each success level (the rounded return) are drawn equally often."""
 
@@ -215,6 +222,9 @@ class OffPolicySettings(LearnerSettings):
         valid = members is None or members >= 1
         require(valid, PREFIX + "bootstrap_members", members, "an integer >= 1, or null", "use null: all members.")
         self.within_unit("new_fraction", "target_momentum", remedy="use the default.")
+        share = self.demonstration_fraction
+        valid = 0.0 <= share < 1.0
+        require(valid, PREFIX + "demonstration_fraction", share, "[0, 1)", "use 0.5: half of each batch.")
         if self.value_lam is not None:
             valid = 0.0 <= self.value_lam <= 1.0
             require(valid, PREFIX + "value_lam", self.value_lam, "[0, 1] or null", "use null: the same as lam.")

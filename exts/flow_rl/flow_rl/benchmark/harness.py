@@ -30,6 +30,9 @@ from .suite import Suite
 LOCK = ".lock"
 """File by which a folder is held."""
 
+DEMONSTRATIONS = "{demonstrations}"
+"""What stands in a suite's overrides for the file of the task's demonstrations."""
+
 BASES = "bases"
 """Folder of the policies that learners begin with, beside the suites'."""
 
@@ -249,7 +252,7 @@ class Harness:
         demos, folder = entry.demonstrations, self.base_folder(base)
         common, seed = ["--task", base.task, "--device", self.device], ["--seed", str(suite.base_seed)]
         words = [*suite.overrides, *entry.overrides]
-        paths = {"collect": self.base_folder(Base(base.task)) / "demos.hdf5"}
+        paths = {"collect": self._demonstrations(base.task)}
         paths |= {"pretrain": folder / "pretrained.pt", "evaluate": folder / "pretrained.json"}
         sizes = ["--num_demos", str(demos.num_demos), "--quality", str(demos.quality), "--num_envs"]
         collect = [*common, *seed, *sizes, str(demos.num_envs), *words, *demos.overrides]
@@ -329,7 +332,12 @@ class Harness:
             words += ["--max_iterations", str(math.ceil(settings["env_steps"] / per_iteration))]
         evaluation = {"interval": interval, "episodes": suite.evaluation.episodes, "seed": suite.evaluation.seed}
         words += [f"agent.eval_{name}={value}" for name, value in evaluation.items()]
-        return [*words, f"agent.save_interval={interval}", *settings["overrides"]]
+        words = [*words, f"agent.save_interval={interval}", *settings["overrides"]]
+        return [word.replace(DEMONSTRATIONS, str(self._demonstrations(run.task))) for word in words]
+
+    def _demonstrations(self, task: str) -> Path:
+        """File of a task's demonstrations."""
+        return self.base_folder(Base(task)) / "demos.hdf5"
 
     def steps_per_iteration(self, run: Run) -> int:
         """Control steps of an iteration over all environments, by the task's and the suite's settings."""

@@ -58,7 +58,7 @@ class LearnerEntry:
     num_envs: int | None = None
     """Environments, instead of the tasks'."""
     overrides: list[str] = field(default_factory=list)
-    """Words of ``flow-rl train``."""
+    """Words of ``flow-rl train``; ``{demonstrations}`` stands for the file of the task's demonstrations."""
     note: str = ""
     """What tables say of its settings; by default "paper" or "ours", after ``presets=paper``."""
     claim: str = ""

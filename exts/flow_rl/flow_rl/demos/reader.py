@@ -37,6 +37,8 @@ class Demos:
     """What the file says about its origin; empty if it says nothing."""
     images: dict[str, np.ndarray] = field(default_factory=dict)
     """Images of each camera, bytes of shape (N, C, H, W)."""
+    rewards: np.ndarray | None = None
+    """Rewards, shape (N,); None if an episode has none."""
 
     @property
     def num_demos(self) -> int:
@@ -131,7 +133,23 @@ def _read(
         lengths=np.array([len(actions) for _, actions, _ in episodes]),
         env_args=_read_env_args(data),
         images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
+        rewards=_read_rewards([data[name] for name in names], path),
     )
+
+
+def _read_rewards(episodes: list[h5py.Group], path: Path) -> np.ndarray | None:
+    """Return the rewards of all episodes end to end, or None if one has none."""
+    if not all(isinstance(episode.get("rewards"), h5py.Dataset) for episode in episodes):
+        return None
+    rewards = [np.asarray(episode["rewards"], dtype=np.float32).reshape(-1) for episode in episodes]
+    for episode, values in zip(episodes, rewards, strict=True):
+        steps = len(episode["actions"])
+        if len(values) != steps or not np.isfinite(values).all():
+            raise DemoError(
+                f"{path}:{episode.name}/rewards has {len(values)} numbers for {steps} actions, or one that is not "
+                "finite. Valid: one finite number a step. Remove the episode or collect again."
+            )
+    return np.concatenate(rewards)
 
 
 def _read_episode(
