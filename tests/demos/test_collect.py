@@ -36,6 +36,19 @@ def test_each_row_pairs_an_observation_with_the_action_taken_there(tmp_path):
         assert not demo.attrs["success"] and demo.attrs["strategy"] == "right"
 
 
+def test_episodes_that_wait_for_their_round_stay_as_they_were(tmp_path):
+    """Environment 0 ends one episode a step and the fourth needs four: all but the last wait while others begin."""
+    run(tmp_path / "d.hdf5", 12, keep="all")
+    with h5py.File(tmp_path / "d.hdf5") as file:
+        for i in range(12):
+            demo = file[f"data/demo_{i}"]
+            index, number, length = i % 4, i // 4, i % 4 + 1
+            expected = [[index, number, step] for step in range(length)]
+            np.testing.assert_array_equal(demo["obs/policy"], expected, err_msg=f"demo_{i}")
+            assert demo["dones"][:].tolist() == [0] * (length - 1) + [1]
+            assert demo["actions"][:, 0].tolist() == [1 + number * length + step for step in range(length)]
+
+
 def test_only_successful_episodes_are_kept_by_default(tmp_path):
     rate = run(tmp_path / "d.hdf5", 3)
     with h5py.File(tmp_path / "d.hdf5") as file:

@@ -33,6 +33,11 @@ LOCK = ".lock"
 DEMONSTRATIONS = "{demonstrations}"
 """What stands in a suite's overrides for the file of the task's demonstrations."""
 
+RECORDING = 2
+"""What `flow-rl collect` writes for the same settings; raised with a change of it, so that policies are made anew.
+
+2: on a CPU, episodes that waited for others had been overwritten by those that followed, from their beginnings on."""
+
 BASES = "bases"
 """Folder of the policies that learners begin with, beside the suites'."""
 
@@ -237,6 +242,7 @@ class Harness:
     def _base_settings(self, base: Base) -> dict[str, Any]:
         entry = self.suite.tasks[base.task]
         return {
+            "recording": RECORDING,
             "demonstrations": asdict(entry.demonstrations),
             "pretraining": [*entry.pretraining, *base.words],
             "overrides": [*self.suite.overrides, *entry.overrides],

@@ -18,6 +18,7 @@ from flow_rl.cli.options import has_gpu
 
 COMMANDS = {
     "collect": "write demonstrations of a task's scripted expert",
+    "data": "look into, check or filter a file of demonstrations",
     "pretrain": "learn a policy from demonstrations by flow matching",
     "train": "fine-tune a policy by reinforcement learning (Isaac Lab's command)",
     "evaluate": "measure a policy's success, and film it",

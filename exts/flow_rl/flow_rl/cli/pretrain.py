@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = options.Parser(__doc__, num_envs=None)
     parser.add_argument("--demos", type=Path, required=True, help="HDF5 file in the robomimic / Isaac Lab Mimic layout")
     parser.add_argument("--obs_keys", nargs="+", help="datasets below obs to learn from; by default the task's")
+    parser.add_argument("--filter_key", metavar="KEY", help="learn from the episodes that mask/KEY of the file names")
     parser.add_argument("--output", type=Path, help="checkpoint to write; in the folder of the logs by default")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
@@ -34,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         output = args.output or log_dir / "pretrained.pt"
         options.refuse_overwrite("--output", output, args.overwrite)
         check_settings(cfg)
-        demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys)
+        demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys, filter_key=args.filter_key)
+        if args.filter_key is None and demos.filter_keys:
+            print(f"[flow_rl] all episodes; --filter_key would choose some: {', '.join(demos.filter_keys)}")
         origin = demos.env_args.get("task")
         if origin not in (None, args.task):
             raise InputError(

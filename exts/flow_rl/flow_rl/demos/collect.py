@@ -58,7 +58,8 @@ class EpisodeRecorder:
         """Return the finished episode of one environment as arrays of shape (T, ...) and begin the next one."""
         length = int(self._time[env_id])
         self._time[env_id] = 0
-        return {name: rows[:length, env_id].cpu().numpy() for name, rows in self._rows.items()}
+        # copied on a CPU, too: the next episode is written into the same rows while this one waits for its round
+        return {name: rows[:length, env_id].to("cpu", copy=True).numpy() for name, rows in self._rows.items()}
 
 
 @torch.inference_mode()

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from flow_rl.utils.check import InputError
+from flow_rl.utils.check import InputError, require
 
 _COLLECT = "flow-rl collect --task <task> --num_demos 150 --output <file>"
 
@@ -39,6 +40,8 @@ class Demos:
     """Images of each camera, bytes of shape (N, C, H, W)."""
     rewards: np.ndarray | None = None
     """Rewards, shape (N,); None if an episode has none."""
+    filter_keys: list[str] = field(default_factory=list)
+    """Lists of episodes that the file has, by which it could have been read."""
 
     @property
     def num_demos(self) -> int:
@@ -63,6 +66,7 @@ def load_demos(
     only_successful: bool = True,
     obs_dim: int | None = None,
     action_dim: int | None = None,
+    filter_key: str | None = None,
 ) -> Demos:
     """Read every episode of a file and check it; raises :class:`DemoError` with one clear message.
 
@@ -72,38 +76,71 @@ def load_demos(
         only_successful: Whether episodes marked as failed are left out; episodes without a mark are kept.
         obs_dim: Required width of the concatenated observations, if known.
         action_dim: Required width of the actions, if known.
+        filter_key: Name of a list of episodes below ``mask``, as robomimic keeps them; None for all.
     """
+    path = Path(path)
+    with open_demos(path) as file:
+        names = demo_names(file, path, only_successful=only_successful, filter_key=filter_key)
+        demos = _read(file["data"], names, path, tuple(obs_keys), obs_dim, action_dim)
+        demos.filter_keys = list(filter_keys(file))
+    return demos
+
+
+@contextlib.contextmanager
+def open_demos(path: str | Path) -> Iterator[h5py.File]:
+    """Open a file of demonstrations for reading; raises :class:`DemoError` if it cannot be read, now or later."""
     path = Path(path)
     if not path.is_file():
         raise DemoError(f"demos={str(path)!r} is not a file. Collect demonstrations first: {_COLLECT}")
     try:
         with h5py.File(path, "r") as file:
-            return _read(file, path, tuple(obs_keys), only_successful, obs_dim, action_dim)
+            if not isinstance(file.get("data"), h5py.Group):
+                raise DemoError(
+                    f"demos={str(path)!r} has no group 'data' (found: {sorted(file)}). Valid: the robomimic / Isaac "
+                    "Lab Mimic layout data/demo_i/{obs,actions}. Convert the file or collect demonstrations with "
+                    "flow-rl collect."
+                )
+            yield file
     except DemoError:
         raise
     except (OSError, RuntimeError, KeyError) as error:
+        if "unable to lock file" in str(error):
+            raise DemoError(
+                f"demos={str(path)!r} is being written by another process. Wait until it has ended; what it has "
+                "collected is safe."
+            ) from error
         raise DemoError(
             f"demos={str(path)!r} cannot be read as HDF5: it is truncated, damaged or of another format ({error}). "
             f"Collect it again: {_COLLECT}"
         ) from error
 
 
-def _read(
-    file: h5py.File,
-    path: Path,
-    obs_keys: tuple[str, ...],
-    only_successful: bool,
-    obs_dim: int | None,
-    action_dim: int | None,
-) -> Demos:
-    """Return the checked content of an open file."""
-    data = file.get("data")
-    if not isinstance(data, h5py.Group):
-        raise DemoError(
-            f"demos={str(path)!r} has no group 'data' (found: {sorted(file)}). Valid: the robomimic / Isaac Lab Mimic "
-            "layout data/demo_i/{obs,actions}. Convert the file or collect demonstrations with collect_demos.py."
-        )
+def filter_keys(file: h5py.File) -> dict[str, list[str]]:
+    """Return robomimic's lists of episodes, ``mask/<key>``, by key."""
+    masks = file.get("mask")
+    if not isinstance(masks, h5py.Group):
+        return {}
+    return {
+        key: [name.decode() if isinstance(name, bytes) else str(name) for name in np.ravel(masks[key][()])]
+        for key in masks
+        if isinstance(masks[key], h5py.Dataset)
+    }
+
+
+def demo_names(
+    file: h5py.File, path: str | Path, *, only_successful: bool = False, filter_key: str | None = None
+) -> list[str]:
+    """Return the names of episodes in numeric order; raises :class:`DemoError` if there is none.
+
+    The arguments are those of :func:`load_demos`.
+    """
+    data, known = file["data"], filter_keys(file)
     names = sorted((name for name in data if isinstance(data[name], h5py.Group)), key=_natural_key)
+    if filter_key is not None:
+        require(
+            filter_key in known, "--filter_key", filter_key, ", ".join(known) or "none in this file", "leave it out."
+        )
+        names = [name for name in names if name in set(known[filter_key])]
     if only_successful:
         names = [name for name in names if bool(data[name].attrs.get("success", True))]
     if not names:
@@ -111,6 +148,18 @@ def _read(
             f"demos={str(path)!r} holds no {'successful ' if only_successful else ''}episode (data has {len(data)} "
             f"entries). Collect some: {_COLLECT}"
         )
+    return names
+
+
+def _read(
+    data: h5py.Group,
+    names: list[str],
+    path: Path,
+    obs_keys: tuple[str, ...],
+    obs_dim: int | None,
+    action_dim: int | None,
+) -> Demos:
+    """Return the checked content of the episodes of these names."""
     episodes = [_read_episode(data[name], f"{path}:data/{name}", obs_keys) for name in names]
     widths = {"obs_dim": obs_dim or episodes[0][0].shape[1], "action_dim": action_dim or episodes[0][1].shape[1]}
     for name, (obs, actions, images) in zip(names, episodes, strict=True):
@@ -160,6 +209,10 @@ def _read_episode(
         raise DemoError(
             f"{where} has no dataset 'actions' (found: {sorted(episode)}). The file is incomplete or of another "
             f"layout; collect it again: {_COLLECT}"
+        )
+    if len(episode["actions"]) == 0:
+        raise DemoError(
+            f"{where} has no samples. Valid: at least one. Leave such episodes out: flow-rl data filter IN OUT."
         )
     actions = _columns(episode["actions"], f"{where}/actions")
     items = _obs_items(episode, where, obs_keys, actions)
