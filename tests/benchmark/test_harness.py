@@ -122,6 +122,24 @@ def test_learners_of_another_kind_of_policy_have_their_own(tmp_path):
     assert again.run() == [] and again.commands == []
 
 
+def test_records_of_another_policy_are_told_apart(tmp_path):
+    """As where records were made on another machine; nothing is said while all began alike."""
+    first, said = Player(make_suite(seeds=[0]), tmp_path), []
+    first.run()
+    again = Player(make_suite(), tmp_path)
+    again.say = said.append
+    again.run()
+    assert said == []
+    path = first.record_path(Run(TASK, "rldt", 0))
+    record = json.loads(path.read_text())
+    record["base"]["digest"] = "0" * 64
+    path.write_text(json.dumps(record))
+    third = Player(make_suite(seeds=[0, 1, 2]), tmp_path)
+    third.say = said.append
+    third.run()
+    assert [text for text in said if "began with another policy" in text and path.name in text and "1 records" in text]
+
+
 def test_who_begins_with_nothing_has_no_policy(tmp_path):
     """Its start is what its first evaluation says."""
     learners = {"alone": LearnerEntry("bc_gaussian", overrides=["agent.algorithm.from_scratch=true"])}

@@ -166,6 +166,8 @@ class Harness:
 
             tasks = made(self.make_demonstrations, (base.task for base in bases.values()))
             policies = made(self.make_base, (base for base in bases.values() if base.task in tasks))
+            for base in policies:
+                self._warn_of_others(base)
             done = made(self.make_run, (run for run in missing if run not in bases or bases[run] in policies))
         return [run for run in missing if run not in done]
 
@@ -227,6 +229,21 @@ class Harness:
                 if name == "pretrain":
                     state["digest"] = hashlib.sha256(output.read_bytes()).hexdigest()
                 write_json(folder / "base.json", state)
+
+    def _warn_of_others(self, base: Base) -> None:
+        """Say which records of the suite began with another policy than the one that is here."""
+        digest, others = self._base_state(base)["digest"], []
+        for run in self.runs:
+            path = self.record_path(run)
+            if run.task == base.task and path.is_file() and not self._begins_with_nothing(run):
+                known = json.loads(path.read_text()).get("base", {})
+                others += [path.name] if self.base(run) == base and known.get("digest") != digest else []
+        if others:
+            self.say(
+                f"{base.title}: {len(others)} records, such as {others[0]}, began with another policy, made elsewhere "
+                "or from other demonstrations, and cannot be compared with new ones. Choose another --records to begin "
+                "anew."
+            )
 
     def _base_state(self, base: Base) -> dict[str, Any]:
         """What is known of a policy, or what is known before anything is made of it."""
