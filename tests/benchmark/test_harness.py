@@ -129,7 +129,7 @@ def test_records_of_another_policy_are_told_apart(tmp_path):
     again = Player(make_suite(), tmp_path)
     again.say = said.append
     again.run()
-    assert said == []
+    assert not any("began with another policy" in text for text in said)
     path = first.record_path(Run(TASK, "rldt", 0))
     record = json.loads(path.read_text())
     record["base"]["digest"] = "0" * 64

@@ -94,6 +94,13 @@ def test_what_is_right_passes():
     check_overrides(["env.sim.physics=newton_mjwarp", "env.sim.physics.num_substeps=2"], TASK, None)
 
 
+def test_what_is_none_by_default_can_be_given():
+    """In files of suites, too, which are read without the stock commands."""
+    words = ["agent.algorithm.demonstrations=data/lift.hdf5", "agent.algorithm.max_grad_norm=1"]
+    algorithm = launch.agent_config(TASK, "residual", None, words).algorithm
+    assert algorithm.demonstrations == "data/lift.hdf5" and algorithm.max_grad_norm == 1.0
+
+
 @pytest.mark.parametrize("agent", ["score_flow", "rldt", "pretrain"])
 def test_every_value_in_use_is_of_its_type(agent):
     """The check believes the configurations rather than their annotations."""

@@ -100,10 +100,11 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
         )
         if isinstance(owner, dict):
             owner[field] = value
-        else:
-            owner.from_dict(
-                {field: float(value) if isinstance(getattr(owner, field), float) and value is not None else value}
-            )
+        elif isinstance(value, dict):
+            owner.from_dict({field: value})
+        else:  # of its type by now; from_dict would refuse what is None by default
+            whole = isinstance(getattr(owner, field), float) and value is not None
+            setattr(owner, field, float(value) if whole else value)
     return cfg
 
 
