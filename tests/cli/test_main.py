@@ -89,7 +89,9 @@ def test_unknown_command_names_the_nearest():
     run = flow_rl("evalute")
     assert run.returncode == 2 and run.stdout == ""
     error, _ = run.stderr.splitlines()
-    assert error.startswith("[flow_rl] error: no command 'evalute'. Did you mean evaluate? Valid: collect, pretrain,")
+    assert error.startswith(
+        "[flow_rl] error: no command 'evalute'. Did you mean evaluate? Valid: collect, data, pretrain,"
+    )
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class PpoAlgorithmCfg(BcGaussianAlgorithmCfg):
 
 @configclass
 class PpoRunnerCfg(BcGaussianRunnerCfg):
-    """PPO with the stock runner, without `--checkpoint`."""
+    """Fine-tuning by PPO of a policy that begins with nothing, with the stock runner and without `--checkpoint`."""
 
     experiment_name: str = "ppo"
     """Folder of the runs under logs/rsl_rl."""
