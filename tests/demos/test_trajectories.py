@@ -100,5 +100,5 @@ def test_what_is_refused(path):
         make_alg(path)
     with h5py.File(path, "a") as file:
         del file["data/demo_1/rewards"]
-    with pytest.raises(ValueError, match=r"have no rewards, which critics learn from.*flow-rl collect"):
+    with pytest.raises(ValueError, match=r"demo_1/rewards is missing.*flow-rl collect writes them"):
         make_alg(path)

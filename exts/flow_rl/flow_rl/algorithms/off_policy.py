@@ -121,23 +121,22 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         return self.replay.groups
 
     def begin_training(self) -> None:
-        """Drop the trajectories that a restart has broken."""
+        """Drop the trajectories that a restart has broken, and read demonstrations where they are not there yet.
+
+        Not before: the policy that has been loaded says how actions are normalised and images are seen.
+        """
         self.replay.align(self.env.episode_length_buf)
-        settings, door = self.settings, self.door
-        if settings.demonstrations is None or self.demonstrations is not None:
-            return
-        # not before: the policy that has been loaded says how actions are normalised and images are seen
-        see = (lambda obs: obs) if door.view is None else door.view
-        self.demonstrations = demonstration_replay(
-            settings.demonstrations,
-            self.replay,
-            door.sources(self.replay.groups),
-            see,
-            self.actor.action_normalizer,
-            self.actor.action_dim,
-            self.num_subsets,
-        )
-        self.demonstrations.prepare(1, settings.window)
+        if self.settings.demonstrations is not None and self.demonstrations is None:
+            self.demonstrations = demonstration_replay(
+                self.settings.demonstrations,
+                self.replay,
+                self.door.sources(self.replay.groups),
+                self.door,
+                self.actor.action_normalizer,
+                self.actor.action_dim,
+                self.num_subsets,
+            )
+            self.demonstrations.prepare(1, self.settings.window)
 
     def decide(self, obs: TensorDict) -> Decision:
         """Choose chunks at observations (E,), the best of several if the policy selects and the critic has learnt."""
@@ -212,7 +211,7 @@ class OffPolicyAlgorithm(FlowAlgorithm):
         new_fraction = self.settings.new_fraction if new_fraction is None else new_fraction
         batch = self.windows(num, self.settings.window, new_fraction, split)
         selects = self.selection is not None and self.settings.select_in_backup
-        return self.td_critic.add_targets(batch, self.next_chunks if not selects else self.selection.next_chunks)
+        return self.td_critic.add_targets(batch, self.selection.next_chunks if selects else self.next_chunks)
 
     def states(self) -> TensorDict:
         """Decisions (B, 1) of the replay for a step of the policy."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import functools
 import hashlib
 import json
 import math
@@ -104,6 +105,8 @@ class Harness:
         self.suite, self.device, self.say = suite, device, say
         self.folder, self.records = (folder / suite.name).resolve(), (records / suite.name).resolve()
         self.bases = (folder / BASES).resolve()
+        # each composes configurations, and is asked for several times a run
+        self.base, self._agent_config = functools.cache(self.base), functools.cache(self._agent_config)
         self.states: dict[Run, str] = {}
         runs = [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
         self.runs = [run for run in runs if not only or any(fnmatch(run.title, pattern) for pattern in only)]

@@ -39,7 +39,7 @@ class Demos:
     images: dict[str, np.ndarray] = field(default_factory=dict)
     """Images of each camera, bytes of shape (N, C, H, W)."""
     rewards: np.ndarray | None = None
-    """Rewards, shape (N,); None if an episode has none."""
+    """Rewards, shape (N,), where they were asked for."""
     filter_keys: list[str] = field(default_factory=list)
     """Lists of episodes that the file has, by which it could have been read."""
 
@@ -67,6 +67,7 @@ def load_demos(
     obs_dim: int | None = None,
     action_dim: int | None = None,
     filter_key: str | None = None,
+    rewards: bool = False,
 ) -> Demos:
     """Read every episode of a file and check it; raises :class:`DemoError` with one clear message.
 
@@ -77,12 +78,15 @@ def load_demos(
         obs_dim: Required width of the concatenated observations, if known.
         action_dim: Required width of the actions, if known.
         filter_key: Name of a list of episodes below ``mask``, as robomimic keeps them; None for all.
+        rewards: Whether rewards are read, which every episode must then have.
     """
     path = Path(path)
     with open_demos(path) as file:
         names = demo_names(file, path, only_successful=only_successful, filter_key=filter_key)
         demos = _read(file["data"], names, path, tuple(obs_keys), obs_dim, action_dim)
         demos.filter_keys = list(filter_keys(file))
+        if rewards:
+            demos.rewards = np.concatenate([_read_rewards(file["data"][name], path) for name in names])
     return demos
 
 
@@ -182,23 +186,24 @@ def _read(
         lengths=np.array([len(actions) for _, actions, _ in episodes]),
         env_args=_read_env_args(data),
         images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
-        rewards=_read_rewards([data[name] for name in names], path),
     )
 
 
-def _read_rewards(episodes: list[h5py.Group], path: Path) -> np.ndarray | None:
-    """Return the rewards of all episodes end to end, or None if one has none."""
-    if not all(isinstance(episode.get("rewards"), h5py.Dataset) for episode in episodes):
-        return None
-    rewards = [np.asarray(episode["rewards"], dtype=np.float32).reshape(-1) for episode in episodes]
-    for episode, values in zip(episodes, rewards, strict=True):
-        steps = len(episode["actions"])
-        if len(values) != steps or not np.isfinite(values).all():
-            raise DemoError(
-                f"{path}:{episode.name}/rewards has {len(values)} numbers for {steps} actions, or one that is not "
-                "finite. Valid: one finite number a step. Remove the episode or collect again."
-            )
-    return np.concatenate(rewards)
+def _read_rewards(episode: h5py.Group, path: Path) -> np.ndarray:
+    """Return the rewards (T,) of an episode after checking them."""
+    where, steps = f"{path}:{episode.name}/rewards", len(episode["actions"])
+    if not isinstance(episode.get("rewards"), h5py.Dataset):
+        raise DemoError(
+            f"{where} is missing. Valid: one number a step, as flow-rl collect writes them; critics learn from them. "
+            "Add them, or leave the demonstrations out."
+        )
+    values = np.asarray(episode["rewards"], dtype=np.float32).reshape(-1)
+    if len(values) != steps or not np.isfinite(values).all():
+        raise DemoError(
+            f"{where} has {len(values)} numbers for {steps} actions, or one that is not finite. Valid: one finite "
+            "number a step. Remove the episode or collect again."
+        )
+    return values
 
 
 def _read_episode(

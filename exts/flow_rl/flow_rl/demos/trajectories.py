@@ -13,7 +13,7 @@ from tensordict import TensorDict
 
 from flow_rl.storage.replay import TrajectoryReplay
 
-from .reader import DemoError, load_demos
+from .reader import load_demos
 
 
 def demonstration_replay(
@@ -43,14 +43,9 @@ def demonstration_replay(
         DemoError: If the file lacks something, or its observations or actions have other sizes.
     """
     slot = {group: getattr(like, f"obs_{group}")[:1, 0] for group in like.groups}
-    known = [group for group in sources if group in slot]
-    widths = {group: slot[group].shape[1] for group in known if slot[group].dim() == 2}
-    demos = load_demos(path, obs_keys=sources, action_dim=action_dim, obs_dim=sum(widths.values()))
-    if demos.rewards is None:
-        raise DemoError(
-            f"demonstrations={str(path)!r} have no rewards, which critics learn from. Valid: data/demo_i/rewards, one "
-            "number a step, as flow-rl collect writes them. Add them, or leave the demonstrations out."
-        )
+    widths = {group: slot[group].shape[1] for group in sources if slot[group].dim() == 2}
+    sizes = {"action_dim": action_dim, "obs_dim": sum(widths.values())}
+    demos = load_demos(path, obs_keys=sources, rewards=True, **sizes)
     horizon, device = like.action.shape[-1] // action_dim, like.reward.device
     replay = TrajectoryReplay(
         TensorDict(slot, batch_size=[1]),

@@ -62,7 +62,6 @@ class Selector(nn.Module):
         for name, value in {"level": level, "angle": 2.0 * math.pi * angle, "sign": sign}.items():
             self.register_buffer(name, value, persistent=False)
 
-    @torch.jit.export
     def noises(self, noise: torch.Tensor) -> torch.Tensor:
         """Noises (N * B, D) of all candidates, the first ones before the second ones, of noise (B, D)."""
         x, y = noise[:, None, 0 : 2 * self.num_pairs : 2], noise[:, None, 1 : 2 * self.num_pairs : 2]
@@ -76,7 +75,6 @@ class Selector(nn.Module):
         others = torch.cat([pairs, last], dim=-1)
         return torch.cat([noise.unsqueeze(1), others], dim=1).transpose(0, 1).flatten(0, 1)
 
-    @torch.jit.export
     def values(self, chunks: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Values (..., B) of chunks (..., B, D) at latents (B, L), of which only differences at a latent mean much."""
         latent = latent.expand(chunks.shape[:-1] + latent.shape[-1:])
