@@ -18,7 +18,9 @@ class ToyEnv:
         self.num_envs, self.device, self.max_episode_length, self.step_dt = num_envs, "cpu", 20, 0.1
         self.actions = []
         self._success = torch.zeros(num_envs, dtype=torch.bool)
-        self.termination_manager = SimpleNamespace(get_term=lambda name: {"success": self._success}[name])
+        self.termination_manager = SimpleNamespace(
+            active_terms=["success"], get_term=lambda name: {"success": self._success}[name]
+        )
 
     def reset(self, seed=None):
         self.episode, self.time = torch.zeros(self.num_envs), torch.zeros(self.num_envs)

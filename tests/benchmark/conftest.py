@@ -44,6 +44,16 @@ def record(learner, seed, successes, task="FlowRL-Lift-Franka", algorithm=None, 
     }
 
 
+def returns(learner, seed, means):
+    """A record of an environment that knows no success."""
+    made = record(learner, seed, [0] * len(means), task="gym:Hopper-v5", suite="gym")
+    unknown = {"success": None, "ci95": None, "successes": None, "return_std": 100.0}
+    for each, mean in zip(made["curve"], means, strict=True):
+        each |= unknown | {"mean_return": mean, "return_ci95": [mean - 20.0, mean + 20.0]}
+    base = {"success": None, "ci95": None, "mean_return": 1000.0, "return_ci95": [980.0, 1020.0]}
+    return made | {"base": made["base"] | base}
+
+
 @pytest.fixture
 def records():
     """Two learners, two seeds: one keeps what it gains, the other loses half of it."""

@@ -13,7 +13,7 @@ from flow_rl.benchmark.report import color, write_report
 from flow_rl.benchmark.suite import read_suite
 from flow_rl.benchmark.tables import claims_table, fill, filled, paired_table, results_table, summary_table
 
-from .conftest import record
+from .conftest import record, returns
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,3 +118,20 @@ def test_tables_of_the_repository_equal_their_records(name):
         pytest.skip("not in a checkout")
     text = path.read_text()
     assert filled(text, read_records(ROOT / "benchmarks" / "records")) == text, "run flow-rl benchmark report --fill"
+
+
+def test_returns_have_tables_and_curves_of_their_own(tmp_path):
+    """Means and spreads of returns, never percentages; the way from the base to the best learner counts as one."""
+    runs = [returns("rldt", seed, [1000.0, 1500.0, 1800.0 + 200 * seed]) for seed in range(2)]
+    runs += [returns("score_flow", seed, [1000.0, 3000.0, 2900.0]) for seed in range(2)]
+    table = results_table(runs)
+    assert "Final return" in table and "1,000.0 [980.0, 1,020.0]" in table and "%" not in table
+    assert "| 1,900.0 [1,800.0, 2,000.0] | 1,800.0, 2,000.0 | 0.0 |" in table
+    assert "| 2,900.0 [2,900.0, 2,900.0] | 2,900.0, 2,900.0 | 100.0 |" in table
+    summary = summary_table(runs)
+    assert "shares of the way from the pretrained policy" in summary
+    rows = {line.split("|")[1].strip(): line for line in summary.splitlines() if line.startswith("| ")}
+    assert rows["score_flow"].split("|")[2].strip().startswith("100.0%")
+    assert "0 of 2" in rows["rldt"] and "2 of 2" in rows["score_flow"]
+    write_report(runs, tmp_path)
+    assert (tmp_path / "gym.png").stat().st_size > 10_000

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tensordict import TensorDict
 
-from flow_rl.evaluation.statistics import difference_interval, wilson_interval
+from flow_rl.evaluation.score import lies_below, measures_success, score, shown, told
+from flow_rl.evaluation.statistics import mean_interval, wilson_interval
 from flow_rl.utils.check import require
 from flow_rl.utils.checkpoint import on_cpu, save_checkpoint
 from flow_rl.utils.rng import preserved_rng
@@ -68,7 +69,7 @@ class Evaluator:
             rank: This process's, which seeds its own episodes.
 
         Raises:
-            InputError: If the environment cannot say what a success is.
+            InputError: If the environment cannot be evaluated.
         """
         self.learner, self.settings, self.rank = learner, settings, rank
         self.task = learner.env.unwrapped
@@ -76,7 +77,7 @@ class Evaluator:
             hasattr(self.task, "termination_manager") and hasattr(self.task, "reset"),
             "agent.eval_interval",
             settings.eval_interval,
-            "0 for this environment, which has no termination manager with a term `success`",
+            "0 for this environment, which has no reset and no termination manager",
             "set it to 0, and evaluate checkpoints afterwards.",
         )
         steps = num_steps * learner.env.num_envs * learner.actor.cfg.horizon
@@ -125,23 +126,23 @@ class Evaluator:
         """Measure the policy, keep it if it is the best, and note the result; numbers for the log."""
         start = time.perf_counter()
         result = self._reduced(self._episodes())
-        low, high = wilson_interval(result["successes"], result["episodes"])
         entry = {
             "iteration": self.learner.iteration,
             "env_steps": self.learner.iteration * self.steps_per_iteration,
             "updates": self.learner.optimizer.num_steps,
             "seconds": round(self.state["seconds"], 2),
             "cpu_seconds": round(self.state["cpu_seconds"], 2),
-            "success": result["successes"] / result["episodes"],
-            "ci95": [low, high],
             **result,
         }
-        is_best = self.state["best"] is None or entry["success"] > self.state["best"]["success"]
+        is_best = self.state["best"] is None or score(entry) > score(self.state["best"])
         if is_best:
             self.state["best"], self.state["falls"] = entry, 0
             self.best_parts = on_cpu(copy.deepcopy(self._policy_parts()))
         self._write(entry, is_best)
-        numbers = {"eval_success": entry["success"], "eval_success_low": low, "eval_success_high": high}
+        numbers = {}
+        if measures_success(entry):
+            low, high = entry["ci95"]
+            numbers = {"eval_success": entry["success"], "eval_success_low": low, "eval_success_high": high}
         numbers |= {"eval_return": entry["mean_return"], "eval_seconds": time.perf_counter() - start}
         if self.settings.rollback and not is_best:
             numbers["rollback"] = float(self._roll_back(entry))
@@ -172,30 +173,36 @@ class Evaluator:
 
     def _reduced(self, result: dict[str, Any]) -> dict[str, Any]:
         """Counts and means over all ranks."""
-        episodes = result["episodes"]
-        successes = round(result["success"] * episodes)
-        sums = [episodes, successes, result["mean_return"] * episodes, result["mean_episode_length"] * episodes]
+        episodes, mean = result["episodes"], result["mean_return"]
+        squares = (episodes - 1) * result["return_std"] ** 2 + episodes * mean**2
+        sums = [episodes, round((result["success"] or 0) * episodes), mean * episodes, squares]
+        sums.append(result["mean_episode_length"] * episodes)
         if self.learner.world_size > 1:
             tensor = torch.tensor(sums, dtype=torch.float64, device=self.learner.device)
             torch.distributed.all_reduce(tensor)
             sums = tensor.tolist()
         one = {"outcomes": result["outcomes"]} if self.learner.world_size == 1 else {}
+        episodes, successes, mean = round(sums[0]), round(sums[1]), sums[2] / sums[0]
+        deviation = math.sqrt(max(sums[3] - episodes * mean**2, 0.0) / max(episodes - 1, 1))
+        known = measures_success(result)
         return {
             **one,
-            "successes": round(sums[1]),
-            "episodes": round(sums[0]),
-            "mean_return": sums[2] / sums[0],
-            "mean_episode_length": sums[3] / sums[0],
+            "success": successes / episodes if known else None,
+            "ci95": list(wilson_interval(successes, episodes)) if known else None,
+            "successes": successes if known else None,
+            "episodes": episodes,
+            "mean_return": mean,
+            "return_std": deviation,
+            "return_ci95": list(mean_interval(mean, deviation, episodes)),
+            "mean_episode_length": sums[4] / sums[0],
         }
 
     def _write(self, entry: dict[str, Any], is_best: bool) -> None:
         """Print the result; note it in the run's folder, and keep the policy there if it is the best."""
         best = self.state["best"]
-        low, high = entry["ci95"]
         print(
             f"[flow_rl] evaluation after {entry['iteration']} iterations, {entry['env_steps']:,} control steps: "
-            f"{entry['successes']} of {entry['episodes']}, {entry['success']:.1%} [{low:.1%}, {high:.1%}]"
-            + ("" if is_best else f"; the best, after {best['iteration']}: {best['success']:.1%}")
+            f"{told(entry)}" + ("" if is_best else f"; the best, after {best['iteration']}: {shown(score(best), best)}")
         )
         if self.folder is None or self.rank != 0:
             return
@@ -226,9 +233,7 @@ class Evaluator:
     def _roll_back(self, entry: dict[str, Any]) -> bool:
         """Return to the best policy if several evaluations in a row lie significantly below it."""
         best = self.state["best"]
-        pair = entry["successes"], entry["episodes"], best["successes"], best["episodes"]
-        _, high = difference_interval(*pair)
-        self.state["falls"] = self.state["falls"] + 1 if high < 0.0 else 0
+        self.state["falls"] = self.state["falls"] + 1 if lies_below(entry, best) else 0
         if self.state["falls"] < self.settings.rollback_patience:
             return False
         if self.best_parts is None:
@@ -241,7 +246,7 @@ class Evaluator:
         self.state["falls"], self.state["step_scale"] = 0, 0.5 * self.state["step_scale"]
         self.learner.scale_steps(self.state["step_scale"])
         print(
-            f"[flow_rl] rollback: {entry['success']:.1%} is significantly below {best['success']:.1%} for "
+            f"[flow_rl] rollback: {shown(score(entry), entry)} is significantly below {shown(score(best), best)} for "
             f"{self.settings.rollback_patience} evaluations. Learning goes on from the policy after "
             f"{best['iteration']} iterations, with steps of {self.state['step_scale']:g} times the size."
         )

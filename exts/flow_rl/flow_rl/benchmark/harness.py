@@ -22,10 +22,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from flow_rl.evaluation.score import score, shown, told
 from flow_rl.utils.check import InputError, require
 
 from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
-from .records import file_name, host, rounded, source, write_json
+from .records import file_name, host, path_name, rounded, source, write_json
 from .suite import Suite
 
 LOCK = ".lock"
@@ -38,6 +39,9 @@ RECORDING = 2
 """What `flow-rl collect` writes for the same settings; raised with a change of it, so that policies are made anew.
 
 2: on a CPU, episodes that waited for others had been overwritten by those that followed, from their beginnings on."""
+
+MEASURED = ("success", "ci95", "episodes", "mean_return", "return_std", "return_ci95")
+"""What is noted of the policy that learning begins with."""
 
 BASES = "bases"
 """Folder of the policies that learners begin with, beside the suites'."""
@@ -138,7 +142,7 @@ class Harness:
                     f"{path} was made with other settings than the suite's ({', '.join(differ)}) and is left "
                     "untouched. Give the changed entry or suite another name, or remove the record to run it again."
                 )
-            self.states[run] = f"{record['final']['success']:.1%}"
+            self.states[run] = shown(score(record["final"]), record["final"])
         return missing
 
     def settings(self, run: Run) -> dict[str, Any]:
@@ -257,7 +261,7 @@ class Harness:
     def base_folder(self, base: Base) -> Path:
         """Folder of a policy, named by all that a suite says of it: others are other folders."""
         digest = hashlib.sha256(json.dumps(self._base_settings(base), sort_keys=True).encode()).hexdigest()
-        return self.bases / f"{base.task}-{digest[:8]}"
+        return self.bases / f"{path_name(base.task)}-{digest[:8]}"
 
     def _base_settings(self, base: Base) -> dict[str, Any]:
         entry = self.suite.tasks[base.task]
@@ -293,7 +297,7 @@ class Harness:
 
     def make_run(self, run: Run) -> None:
         """Train, and write the record."""
-        folder = self.folder / run.task / run.learner / f"seed_{run.seed}"
+        folder = self.folder / path_name(run.task) / run.learner / f"seed_{run.seed}"
         with self._claimed(folder) as mine:
             if not mine or self.record_path(run).is_file():
                 return
@@ -320,7 +324,7 @@ class Harness:
                 "commands": self._portable(commands | {"train": typed(words)}),
                 "base": start,
                 "final": rounded(curve[-1], outcomes=True),
-                "best": rounded(max(curve, key=lambda point: point["success"])),
+                "best": rounded(max(curve, key=score)),
                 "curve": [rounded(point) for point in curve],
                 **source(),
                 "host": before | {"load_after": host()["load"]},
@@ -330,9 +334,8 @@ class Harness:
                 "date": datetime.date.today().isoformat(),
             }
             write_json(self.record_path(run), record)
-        self.states[run] = f"{curve[-1]['success']:.1%}"
-        low, high = curve[-1]["ci95"]
-        self.say(f"{run.title}: {curve[-1]['success']:.1%} [{low:.1%}, {high:.1%}] of {curve[-1]['episodes']}")
+        self.states[run] = shown(score(curve[-1]), curve[-1])
+        self.say(f"{run.title}: {told(curve[-1])}")
 
     def _origin(self, run: Run, curve: list[dict[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
         """Commands that made what a run began with, and what that was: a policy, or nothing but what its curve says."""
@@ -343,7 +346,7 @@ class Harness:
             demonstrations, state = self._base_state(Base(run.task)), self._base_state(base)
             commands, digest = {"collect": demonstrations["commands"]["collect"], **state["commands"]}, state["digest"]
             measured = json.loads((self.base_folder(base) / "pretrained.json").read_text())
-        return commands, {"digest": digest} | {name: measured[name] for name in ("success", "ci95", "episodes")}
+        return commands, {"digest": digest} | {name: measured[name] for name in MEASURED if name in measured}
 
     def _train_command(self, run: Run) -> list[str]:
         suite, settings = self.suite, self.settings(run)

@@ -37,7 +37,12 @@ REQUIRED = {"suite", "task", "learner", "seed", "preset", "curve", "final"}
 
 def file_name(task: str, learner: str, seed: int) -> str:
     """Name of a run's record within its suite's folder."""
-    return f"{task}__{learner}__{seed}.json"
+    return f"{path_name(task)}__{learner}__{seed}.json"
+
+
+def path_name(task: str) -> str:
+    """A task's name as part of a path, without the colons of environments of others."""
+    return task.replace(":", "-")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -83,9 +88,15 @@ def read_records(folder: Path, suites: Iterable[str] = ()) -> list[dict[str, Any
 def rounded(point: dict[str, Any], outcomes: bool = False) -> dict[str, Any]:
     """An evaluation with as many digits as mean anything, and with the outcome of each episode if asked for."""
     point = {name: value for name, value in point.items() if outcomes or name != "outcomes"}
-    digits = {"seconds": 1, "cpu_seconds": 1, "mean_return": 4, "mean_episode_length": 1, "success": 6}
-    short = {name: round(value, digits[name]) if name in digits else value for name, value in point.items()}
-    return short | {"ci95": [round(end, 4) for end in point["ci95"]]}
+    digits = {"seconds": 1, "cpu_seconds": 1, "mean_return": 4, "return_std": 4, "mean_episode_length": 1, "success": 6}
+    digits |= {"ci95": 4, "return_ci95": 4}
+    return {name: _round(value, digits[name]) if name in digits else value for name, value in point.items()}
+
+
+def _round(value: float | list[float] | None, digits: int) -> float | list[float] | None:
+    if value is None:
+        return None
+    return [round(end, digits) for end in value] if isinstance(value, list) else round(value, digits)
 
 
 def source() -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from flow_rl.configs import learners
+from flow_rl.evaluation.score import interval as score_interval
+from flow_rl.evaluation.score import measures_success, score
 
 from .tables import Record, grouped, paired_table, points, results_table, summary_table
 
@@ -32,7 +34,7 @@ def color(name: str, algorithm: str, names: Iterable[str]) -> str:
 
 
 def plot_curves(records: list[Record], path: Path) -> None:
-    """Success of each task's learners against control steps and against seconds, seeds as a band around their mean."""
+    """Success or return on each task against control steps and against seconds, seeds as a band around their mean."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -51,15 +53,17 @@ def plot_curves(records: list[Record], path: Path) -> None:
         base = runs[0].get("base")
         for row, label in enumerate(("control steps", "seconds of training")):
             if base:
-                axes[row, column].axhline(base["success"], color="#6b7280", linestyle=":", linewidth=1)
-            axes[row, column].set(xlabel=label, ylim=(-0.02, 1.02), xlim=(0, None))
+                axes[row, column].axhline(score(base), color="#6b7280", linestyle=":", linewidth=1)
+            limits = (-0.02, 1.02) if measures_success(runs[0]["final"]) else None
+            axes[row, column].set(xlabel=label, ylim=limits, xlim=(0, None))
             axes[row, column].xaxis.set_major_locator(MaxNLocator(5))
             axes[row, column].xaxis.set_major_formatter(EngFormatter(sep=""))
             axes[row, column].grid(alpha=0.2)
         axes[0, column].set_title(task.removeprefix("FlowRL-").removesuffix("-Franka"))
         axes[0, column].legend(loc="best", frameon=False, fontsize=8)
     for row in range(2):
-        axes[row, 0].set_ylabel("success, deterministic")
+        known = measures_success(next(iter(by_task.values()))[0]["final"])
+        axes[row, 0].set_ylabel("success, deterministic" if known else "return, deterministic")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     plt.close(figure)
@@ -74,7 +78,7 @@ def _draw(axes: Any, runs: list[Record], axis: str, shade: str, label: str) -> N
     if len(runs) == 1:
         curve = runs[0]["curve"]
         where = [point[axis] for point in curve]
-        low, high = (np.interp(grid, where, [point["ci95"][side] for point in curve]) for side in (0, 1))
+        low, high = (np.interp(grid, where, [score_interval(point)[side] for point in curve]) for side in (0, 1))
     axes.plot(grid, lines.mean(axis=0), color=shade, linewidth=1.6, label=label)
     axes.fill_between(grid, low, high, color=shade, alpha=0.15, linewidth=0)
 
@@ -148,6 +152,6 @@ h2 {{ margin-top: 2.5rem; }} img {{ max-width: 100%; background: #fff; border-ra
 th, td {{ padding: .35rem .7rem; text-align: left; border-bottom: 1px solid #e5e7eb; vertical-align: top; }}
 .note {{ color: #6b7280; }} pre {{ overflow-x: auto; background: #eef0f3; padding: .5rem .7rem; border-radius: 6px; }}
 </style></head><body><h1>flow_rl benchmarks</h1>
-<p>Success without exploration, on the same episodes at every evaluation. Every figure comes from the records.</p>
+<p>Success, or return, without exploration, on the same episodes at every evaluation. All figures come from records.</p>
 {sections}</body></html>
 """

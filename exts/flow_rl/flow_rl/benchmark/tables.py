@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from flow_rl.evaluation.score import measures_success, score, shown
 from flow_rl.evaluation.statistics import wilson_interval
 from flow_rl.utils.check import InputError
 
@@ -47,17 +48,18 @@ def grouped(records: Iterable[Record], *keys: str) -> dict[tuple, list[Record]]:
 
 def results_table(records: list[Record]) -> str:
     """One row per task and learner: where it began, where it ended, what lies between."""
+    measured = "success" if measures_success(records[0]["final"]) else "return"
     rows = [
-        "| Task | Learner | Settings | Seeds | Control steps | Pretrained | Final success | Its seeds | Lowest after "
-        "the highest | Mean over steps |",
+        f"| Task | Learner | Settings | Seeds | Control steps | Pretrained | Final {measured} | Its seeds | Lowest "
+        "after the highest | Mean over steps |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (task, learner, preset), runs in grouped(records, "task", "learner", "preset").items():
         finals = [run["final"] for run in runs]
-        final = mean_success([each["successes"] for each in finals], [each["episodes"] for each in finals])
         base = runs[0].get("base", {})
-        start = interval(Estimate(base["success"], *base["ci95"])) if base else "not measured"
+        start = of_one(base) if base else "not measured"
         areas = [area(run) for run in runs]
+        fall = max(drop(run) for run in runs)
         cells = [
             f"`{task}`",
             learner,
@@ -65,17 +67,47 @@ def results_table(records: list[Record]) -> str:
             len(runs),
             " to ".join(f"{steps:,}" for steps in sorted({each["env_steps"] for each in finals})),
             start,
-            interval(final),
-            ", ".join(f"{100 * each['success']:.1f}" for each in finals),
-            f"{100 * max(drop(run) for run in runs):.1f} points",
-            f"{100 * np.mean(areas):.1f}%",
+            of_seeds(finals),
+            ", ".join(shown(score(each), each).removesuffix("%") for each in finals),
+            f"{100 * fall:.1f} points" if measures_success(finals[0]) else f"{fall:,.1f}",
+            shown(float(np.mean(areas)), finals[0]),
         ]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(rows) + "\n"
 
 
+def of_one(result: dict[str, Any]) -> str:
+    """Success or return of one policy with its interval."""
+    if measures_success(result):
+        return interval(Estimate(result["success"], *result["ci95"]))
+    ends = result.get("return_ci95")
+    return f"{result['mean_return']:,.1f}" + (f" [{ends[0]:,.1f}, {ends[1]:,.1f}]" if ends else "")
+
+
+def of_seeds(results: list[dict[str, Any]]) -> str:
+    """Success or return over seeds with its interval."""
+    if measures_success(results[0]):
+        counts = ([each[name] for each in results] for name in ("successes", "episodes"))
+        return interval(mean_success(*counts))
+    estimate = mean([each["mean_return"] for each in results])
+    ends = "one seed" if len(results) < 2 else f"{estimate.low:,.1f}, {estimate.high:,.1f}"
+    return f"{estimate.value:,.1f} [{ends}]"
+
+
+def scale(records: list[Record], task: str) -> tuple[float, float]:
+    """What counts as 0 and as 1 of a task: for returns, those of the pretrained policy and of the best learner."""
+    runs = [run for run in records if run["task"] == task]
+    if measures_success(runs[0]["final"]):
+        return 0.0, 1.0
+    best = max(float(np.mean(finals(of_learner, task))) for of_learner in grouped(runs, "learner").values())
+    return score(runs[0]["base"]), max(best, score(runs[0]["base"]) + 1e-9)
+
+
 def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,)) -> str:
-    """One row per learner over all tasks that every learner has: interquartile mean, improvement, steps needed."""
+    """One row per learner over all tasks that every learner has: interquartile mean, improvement, steps needed.
+
+    Returns count as shares of the way from the pretrained policy to the best learner's mean.
+    """
     by_learner = grouped(records, "learner")
     tasks = sorted(set.intersection(*({run["task"] for run in runs} for runs in by_learner.values())))
     if not tasks:
@@ -86,7 +118,16 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
         "| Learner | Interquartile mean | Chance to be better than the others | " + " | ".join(heads) + " |",
         "| --- | --- | --- |" + " --- |" * len(heads),
     ]
-    scores = {name: [finals(runs, task) for task in tasks] for (name,), runs in by_learner.items()}
+    ends = {task: scale(records, task) for task in tasks}
+    returns = any(pair != (0.0, 1.0) for pair in ends.values())
+    if returns:
+        rows[0] = (
+            rows[0].rstrip(".\n") + ". Returns as shares of the way from the pretrained policy to the best learner's.\n"
+        )
+    scores = {
+        name: [(finals(runs, task) - ends[task][0]) / np.ptp(ends[task]) for task in tasks]
+        for (name,), runs in by_learner.items()
+    }
     seeds = {name: min(len(each) for each in of_tasks) for name, of_tasks in scores.items()}
     for (name,), runs in by_learner.items():
         others = []
@@ -96,7 +137,8 @@ def summary_table(records: list[Record], thresholds: tuple[float, ...] = (0.8,))
         needed = []
         for threshold in thresholds:
             chosen = [run for run in runs if run["task"] in tasks]
-            steps = [steps_to(*points(run), threshold) for run in chosen]
+            levels = [ends[run["task"]][0] + threshold * np.ptp(ends[run["task"]]) for run in chosen]
+            steps = [steps_to(*points(run), level) for run, level in zip(chosen, levels, strict=True)]
             reached = [step for step in steps if math.isfinite(step)]
             median = f"{np.median(reached):,.0f} (median), " if reached else ""
             needed.append(f"{median}{len(reached)} of {len(steps)}")
@@ -113,7 +155,7 @@ def paired_table(records: list[Record]) -> str:
     ]
     for (task,), runs in grouped(records, "task").items():
         known = {
-            name: {run["seed"]: run["final"]["outcomes"] for run in each if "outcomes" in run["final"]}
+            name: {run["seed"]: run["final"]["outcomes"] for run in each if run["final"].get("outcomes")}
             for (name,), each in grouped(runs, "learner").items()
         }
         for one, other in itertools.combinations(known, 2):
@@ -191,23 +233,23 @@ TABLES = {
 
 
 def finals(runs: list[Record], task: str) -> np.ndarray:
-    """Final success of each seed on a task."""
-    return np.array([run["final"]["success"] for run in runs if run["task"] == task])
+    """Final success or return of each seed on a task."""
+    return np.array([score(run["final"]) for run in runs if run["task"] == task])
 
 
 def points(run: Record) -> tuple[list[float], list[float]]:
-    """Control steps and success of a run's evaluations."""
-    return [point["env_steps"] for point in run["curve"]], [point["success"] for point in run["curve"]]
+    """Control steps and success, or return, of a run's evaluations."""
+    return [point["env_steps"] for point in run["curve"]], [score(point) for point in run["curve"]]
 
 
 def area(run: Record) -> float:
-    """Mean success of a run over its control steps."""
+    """Mean success or return of a run over its control steps."""
     steps, success = points(run)
     return area_under_curve(steps, success, steps[-1]) if steps[-1] > 0 else success[0]
 
 
 def drop(run: Record) -> float:
-    """How far success lies, at its lowest after its highest evaluation, below that."""
+    """How far success or return lies, at its lowest after its highest evaluation, below that."""
     _, success = points(run)
     highest = int(np.argmax(success))
     return success[highest] - min(success[highest:])

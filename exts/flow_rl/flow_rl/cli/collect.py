@@ -14,9 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, drive the expert, write the file."""
     parser = options.Parser(__doc__)
     parser.add_argument("--num_demos", type=int, default=150, help="episodes to write")
-    parser.add_argument(
-        "--quality", type=float, default=1.0, help="skill of the expert in [0, 1]: noise, hesitation, slips"
-    )
+    options.add_expert_options(parser)
     parser.add_argument("--keep", choices=("successful", "all"), default="successful", help="episodes to write")
     parser.add_argument("--output", type=Path, help="file to write; data/<task>.hdf5 by default")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
@@ -29,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"--num_demos {args.num_demos} is not a number of episodes. Valid: 1 or more.")
         if not 0.0 <= args.quality <= 1.0:
             raise InputError(f"--quality {args.quality} is out of range. Valid: 0 (clumsy) to 1 (skilled).")
-        expert_type = launch.entry_point(args.task, "expert")
-        output = args.output or Path("data") / f"{args.task}.hdf5"
+        make_expert = launch.expert_maker(args)
+        output = args.output or Path("data") / f"{args.task.replace(':', '-')}.hdf5"
         options.refuse_overwrite("--output", output, args.overwrite)
         # no more environments than episodes are wanted: all of them are written, the quick and the slow ones
         env_cfg = launch.env_config(args, overrides, horizon=1, num_envs=min(args.num_envs, args.num_demos))
@@ -50,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         launch.launch_env(args, env_cfg) as env,
         DemoWriter(output, env_args=origin, overwrite=args.overwrite) as writer,
     ):
-        expert = expert_type(env, quality=args.quality, seed=args.seed)
+        expert = make_expert(env)
         try:
             rate = collect(env, expert, writer, args.num_demos, seed=args.seed, keep=args.keep)
         except KeyboardInterrupt:
@@ -59,6 +57,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             ) from None
         except RuntimeError as error:
             raise SystemExit(f"[flow_rl] error: {error}") from None
-    print(
-        f"[flow_rl] {writer.num_demos} episodes, {writer.num_samples} samples in {output} (expert success {rate:.1%})"
-    )
+    told = "" if rate is None else f" (expert success {rate:.1%})"
+    print(f"[flow_rl] {writer.num_demos} episodes, {writer.num_samples} samples in {output}{told}")

@@ -55,7 +55,12 @@ def side(args: argparse.Namespace, source: str) -> argparse.Namespace:
     """Return the options of one policy: the expert's, a checkpoint's or, for a folder, an exported package's."""
     kind = "policy" if source == "expert" else "package" if Path(source).is_dir() else "checkpoint"
     options = dict.fromkeys(("policy", "package", "checkpoint", "execute", "ensemble"))
-    options |= {kind: source if kind == "policy" else Path(source), "sampling": "random", "quality": 1.0}
+    options |= {
+        kind: source if kind == "policy" else Path(source),
+        "sampling": "random",
+        "quality": 1.0,
+        "expert": None,
+    }
     return argparse.Namespace(**vars(args), **options)
 
 

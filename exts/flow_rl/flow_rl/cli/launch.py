@@ -20,10 +20,11 @@ import yaml
 
 import flow_rl_tasks  # noqa: F401 - registers the tasks
 from flow_rl.cli.options import one_line_errors, split_overrides
-from flow_rl.cli.overrides import check_override, check_overrides, given
-from flow_rl.configs.compose import load, resolve
+from flow_rl.cli.overrides import check_override, check_overrides, given, parse_value
+from flow_rl.configs.compose import build, load, resolve, set_field
 from flow_rl.deploy import PolicyPackage
 from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.names import is_gym
 from flow_rl.utils.plugins import load_tasks
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def _host_refusals() -> Iterator[None]:
 
 def find_task(task: str) -> gym.envs.registration.EnvSpec:
     """Return the registration of a task, or raise an InputError that lists the valid ones."""
+    if is_gym(task):
+        from flow_rl.envs.names import find_spec
+
+        return find_spec(task)
     name = task.split(":")[-1]
     if name not in gym.registry:
         load_tasks()  # of other packages
@@ -59,7 +64,7 @@ def find_task(task: str) -> gym.envs.registration.EnvSpec:
 
 def entry_point(task: str, name: str, default: str | None = None) -> Callable[..., Any]:
     """Return what a task registered as ``<name>_entry_point``, imported, or the default ``"module:Class"``."""
-    target = find_task(task).kwargs.get(f"{name}_entry_point", default)
+    target = (None if is_gym(task) else find_task(task).kwargs.get(f"{name}_entry_point")) or default
     if target is None:
         raise InputError(f"--task {task!r} has no {name}. Valid: a task that registers {name}_entry_point.")
     return target if callable(target) else load(target)
@@ -68,6 +73,15 @@ def entry_point(task: str, name: str, default: str | None = None) -> Callable[..
 def _chosen_presets(overrides: Sequence[str]) -> list[str]:
     words = [word.removeprefix("presets=") for word in overrides if word.startswith("presets=")]
     return [name for word in words for name in word.split(",")]
+
+
+def _own_config(task: str, name: str, default: str | None) -> Any:
+    """Return the configuration that belongs to a task, as nobody has changed it yet."""
+    if not is_gym(task):
+        return entry_point(task, f"{name}_cfg", default)()
+    from flow_rl.envs.names import agent_settings
+
+    return build(name, *agent_settings(task))
 
 
 def agent_config(task: str, name: str, default: str | None, overrides: Sequence[str]) -> Any:
@@ -79,7 +93,7 @@ def agent_config(task: str, name: str, default: str | None, overrides: Sequence[
         default: ``"module:Class"`` for tasks that do not register one.
         overrides: Words of the command line.
     """
-    cfg = resolve(entry_point(task, f"{name}_cfg", default)(), _chosen_presets(overrides))
+    cfg = resolve(_own_config(task, name, default), _chosen_presets(overrides))
     for word in (word for word in overrides if not word.startswith("presets=")):
         path, _, text = word.partition("=")
         if not path.startswith("agent."):
@@ -144,10 +158,12 @@ def env_config(
         horizon: Chunk length H; the task's default when None.
         num_envs: Number of environments; the option's value when None.
     """
+    find_task(args.task)
+    if is_gym(args.task):
+        return _gym_config(args, overrides, horizon, num_envs or args.num_envs)
     from isaaclab.utils import validate
     from isaaclab_tasks.utils import resolve_task_config
 
-    find_task(args.task)
     check_overrides(overrides, args.task.split(":")[-1], None)
     with _host_refusals():
         env_cfg, _ = resolve_task_config(args.task, None, overrides=list(overrides))
@@ -164,6 +180,22 @@ def env_config(
     with _host_refusals():
         validate(env_cfg)
     return env_cfg
+
+
+def _gym_config(args: argparse.Namespace, overrides: Sequence[str], horizon: int | None, num_envs: int) -> Any:
+    from flow_rl.envs.gym_env import GymEnvCfg
+
+    cfg = GymEnvCfg(task=args.task, num_envs=num_envs, num_workers=args.num_workers, device=args.device, seed=args.seed)
+    for word in overrides:
+        require(word.startswith("env."), "override", word, "env.<field>=<value>, without presets", "leave it out.")
+        check_override(word, {"env": cfg})
+        path, _, text = word.removeprefix("env.").partition("=")
+        set_field(cfg, path, parse_value(text))
+    if horizon is not None:
+        cfg.set_horizon(horizon)
+    cfg.num_envs, cfg.num_workers = num_envs, min(cfg.num_workers, num_envs)
+    cfg.check()
+    return cfg
 
 
 def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
@@ -195,8 +227,7 @@ def make_policy(
     action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
     with one_line_errors():
         if args.policy == "expert":
-            expert = entry_point(args.task, "expert")
-            return ExpertPolicy(expert(env, quality=args.quality, seed=args.seed))
+            return ExpertPolicy(expert_maker(args)(env))
         if args.policy:
             return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
         if isinstance(source, PolicyPackage):
@@ -208,6 +239,18 @@ def make_policy(
             runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
         options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
         return checkpoint_policy(source, env, **options)
+
+
+def expert_maker(args: argparse.Namespace) -> Callable[[Any], Any]:
+    """Return what makes the expert of an environment: the task's own, or a user's function."""
+    if not is_gym(args.task):
+        require(args.expert is None, "--expert", args.expert, "left out for tasks with one of their own", "remove it.")
+        own = entry_point(args.task, "expert")
+        return lambda env: own(env, quality=args.quality, seed=args.seed)
+    from flow_rl.demos.function_expert import FunctionExpert, load_function
+
+    function = load_function(args.expert)
+    return lambda env: FunctionExpert(env, function, quality=args.quality, seed=args.seed)
 
 
 def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, dict | None, int]:
@@ -224,6 +267,10 @@ def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[An
 
 def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     """Let an environment observe pictures of itself, and return the name of that observation group."""
+    if isinstance(getattr(env_cfg, "task", None), str) and is_gym(env_cfg.task):
+        from flow_rl.envs.gym_env import add_film
+
+        return add_film(env_cfg)
     from isaaclab.envs.mdp import image_rgb
     from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
 
@@ -237,6 +284,12 @@ def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
 @contextlib.contextmanager
 def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
     """Start the simulation and yield the manager-based environment; closes both."""
+    if is_gym(args.task):
+        from flow_rl.envs.gym_env import GymEnv
+
+        with contextlib.closing(GymEnv(env_cfg)) as env:
+            yield env
+        return
     from isaaclab.app import launch_simulation
     from isaaclab_rl.entrypoints.common import close_env
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from flow_rl.cli.options import has_gpu
+from flow_rl.utils.names import is_gym
 
 COMMANDS = {
     "collect": "write demonstrations of a task's scripted expert",
@@ -57,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not has_gpu():
         # More threads only slow down networks of this size on a machine without a GPU.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    if command in STOCK:
+    if command == "train" and any(is_gym(word.rpartition("=")[2]) for word in words if not word.startswith("env.")):
+        sys.argv, command = ["flow-rl train", *words[1:]], "train_gym"
+    elif command in STOCK:
         # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
         told = any(word.partition("=")[0] == "--device" for word in words)
         sys.argv = ["flow-rl", *words, *([] if told or has_gpu() else ["--device", "cpu"])]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from flow_rl.cli.overrides import given
 from flow_rl.utils.check import InputError, require_device
+from flow_rl.utils.names import is_gym
 
 OVERRIDES = """Other words choose presets, such as physics=ovphysx or presets=sim_to_real, and override fields of the
 configuration, such as env.episode_length_s=8; --help together with --task lists the presets of a task."""
@@ -47,7 +48,12 @@ class Parser(argparse.ArgumentParser):
         # Isaac Lab's launcher defines its options once more, see `parse`.
         super().__init__(description=description, formatter_class=HelpFormatter, conflict_handler="resolve")
         self.default_num_envs = num_envs
-        self.add_argument("--task", required=True, help="gym id of the task, see flow-rl tasks")
+        self.add_argument(
+            *("--task", "--env"),
+            required=True,
+            metavar="NAME",
+            help="gym id of the task, see flow-rl tasks; or an environment of Gymnasium's, gym:<id>",
+        )
         self.add_argument("--seed", type=int, help="seed of everything random (default: 0)")
         self.add_argument("--device", help="where to compute, such as cpu or cuda:0 (default: a GPU if there is one)")
         if num_envs is not None:
@@ -55,6 +61,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("--num_envs", type=int, help=f"environments side by side (default: {num_envs})")
             self.add_argument("--visualizer", "--viz", metavar="NAME", help="viewers: newton_gl, viser, rerun")
             self.add_argument("--max_visible_envs", type=int, help="most environments that viewers show")
+            self.add_argument("--num_workers", type=int, default=0, help="gym:<id>: processes that step environments")
         else:
             self.epilog = "Other words override fields of the configuration, such as agent.num_steps=10000."
 
@@ -62,9 +69,10 @@ class Parser(argparse.ArgumentParser):
         """Return the options and the remaining words, which are of the form ``key=value``."""
         words = list(sys.argv[1:] if argv is None else argv)
         asked = {word.partition("=")[0] for word in words}
-        if not (asked & {"-h", "--help"} and "--task" in asked):
+        foreign = any(is_gym(word.removeprefix("--task=").removeprefix("--env=")) for word in words)
+        if foreign or not (asked & {"-h", "--help"} and asked & {"--task", "--env"}):
             self.parse_known_args(words)  # help and refusals come before Isaac Lab, which takes seconds
-        if self.default_num_envs is not None:
+        if self.default_num_envs is not None and not foreign:
             args, overrides = self._parse_with_launcher(words)
         else:
             args, overrides = self.parse_known_args(words)
@@ -106,8 +114,12 @@ class Parser(argparse.ArgumentParser):
         """Fill in what no option says: an override says it, or else the default holds."""
         fields = {"seed": ("agent.seed", 0, int), "device": ("agent.device", None, str)}
         if self.default_num_envs is not None:
-            fields = {"seed": ("env.seed", 0, int), "device": ("env.sim.device", None, str)}
-            fields["num_envs"] = ("env.scene.num_envs", self.default_num_envs, int)
+            foreign = is_gym(args.task)
+            fields = {
+                "seed": ("env.seed", 0, int),
+                "device": ("env.device" if foreign else "env.sim.device", None, str),
+            }
+            fields["num_envs"] = ("env.num_envs" if foreign else "env.scene.num_envs", self.default_num_envs, int)
         for option, (path, default, kind) in fields.items():
             if getattr(args, option) is None:
                 value = given(overrides, path)
@@ -121,9 +133,22 @@ def add_policy_options(parser: Parser) -> None:
     source.add_argument("--package", type=Path, help="exported policy: a folder that flow-rl export wrote")
     source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
     parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
-    parser.add_argument("--quality", type=float, default=1.0, help="skill of the expert in [0, 1]")
+    add_expert_options(parser)
     parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
     parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
+
+
+def add_expert_options(parser: Parser) -> None:
+    """Let a command line name who demonstrates, and how well."""
+    parser.add_argument(
+        "--expert", metavar="MODULE:FUNCTION", help="gym:<id>: from observations by group, (E, ...), to actions (E, A)"
+    )
+    parser.add_argument(
+        "--quality",
+        type=float,
+        default=1.0,
+        help="skill of the expert in [0, 1]: noise, hesitation, slips; of a function: 1 minus the deviation of noise",
+    )
 
 
 def add_watch_options(parser: Parser) -> None:

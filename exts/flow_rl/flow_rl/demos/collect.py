@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from flow_rl.evaluation.episodes import has_success
 from flow_rl.utils.progress import progress_bar
 
 from .writer import DemoWriter
@@ -72,14 +73,14 @@ def collect(
     seed: int,
     keep: Literal["successful", "all"] = "successful",
     progress: bool = True,
-) -> float:
-    """Write ``num_demos`` episodes and return the expert's success rate.
+) -> float | None:
+    """Write ``num_demos`` episodes and return the expert's success rate, None where nobody knows what a success is.
 
     Episodes are written in rounds of one per environment, so that short ones are not preferred over long ones.
     Interrupted, it writes what has finished.
 
     Args:
-        env: Manager-based environment that executes one control tick per step and has a termination ``success``.
+        env: Environment that executes one control tick per step; without a termination ``success`` all is written.
         expert: Scripted expert of that environment.
         writer: Open writer.
         num_demos: Number of episodes to write.
@@ -92,12 +93,14 @@ def collect(
     rounds, written_rounds = [0] * env.num_envs, 0
     nobody = torch.zeros(env.num_envs, dtype=torch.bool, device=env.device)
     finished, successes = 0, 0  # of whole rounds only: successes finish first
+    knows_success = has_success(env)
+    keep = keep if knows_success else "all"
 
     def write_round(index: int) -> None:
         nonlocal finished, successes
         for _, episode in sorted(waiting.pop(index, {}).items()):
-            finished, successes = finished + 1, successes + episode["success"]
-            if writer.num_demos < num_demos and (episode["success"] or keep == "all"):
+            finished, successes = finished + 1, successes + episode.get("success", 0)
+            if writer.num_demos < num_demos and (keep == "all" or episode["success"]):
                 writer.write(**episode)
                 bar.update()
 
@@ -115,17 +118,19 @@ def collect(
                 env_ids = dones.nonzero().flatten()
                 if len(env_ids) == 0:
                     continue
-                success = env.termination_manager.get_term("success") | rests
+                success = env.termination_manager.get_term("success") | rests if knows_success else None
                 for env_id in env_ids.tolist():
                     episode = _named(recorder.take(env_id))
-                    facts = {"success": bool(success[env_id]), "strategy": expert.strategies[int(strategy[env_id])]}
-                    waiting[rounds[env_id]][env_id] = episode | facts | {"seed": seed}
+                    facts = {"strategy": expert.strategies[int(strategy[env_id])], "seed": seed}
+                    facts |= {"success": bool(success[env_id])} if knows_success else {}
+                    waiting[rounds[env_id]][env_id] = episode | facts
                     rounds[env_id] += 1
                 expert.reset(env_ids)
                 while len(waiting[written_rounds]) == env.num_envs:
                     write_round(written_rounds)
                     written_rounds += 1
-                    bar.set_postfix(expert_success=f"{successes / finished:.0%}", refresh=False)
+                    if knows_success:
+                        bar.set_postfix(expert_success=f"{successes / finished:.0%}", refresh=False)
                 if writer.num_demos == 0 and written_rounds >= _PATIENCE:
                     raise RuntimeError(
                         f"The expert succeeded in {successes} of {finished} episodes, so there is nothing to keep. "
@@ -135,7 +140,7 @@ def collect(
             for index in sorted(waiting):
                 write_round(index)
             raise
-    return successes / finished
+    return successes / finished if knows_success else None
 
 
 def _named(episode: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from flow_rl.utils.progress import progress_bar
 
 from .film import FilmWriter, tile
-from .statistics import wilson_interval
+from .statistics import mean_interval, wilson_interval
 
 
 class Policy(Protocol):
@@ -34,16 +34,16 @@ class Policy(Protocol):
 def evaluate(
     env: Any, policy: Policy, num_episodes: int, *, seed: int, horizon: int, progress: bool = True
 ) -> dict[str, Any]:
-    """Return success rate with its 95 % interval, mean return, mean length, speed, and a digit for each episode.
+    """Return success rate and mean return with their 95 % intervals, mean length, speed, and a digit for each episode.
 
     Digits are 1 for solved episodes, environment by environment: two policies with the same seed and as many
-    environments meet the same first starts.
+    environments meet the same first starts. Where no term ``success`` exists, rate, interval and digits are None.
 
     Each environment contributes the same number of episodes, its first ones, so that short episodes do not weigh more;
     ``num_episodes`` is rounded up accordingly.
 
     Args:
-        env: Manager-based environment with a termination ``success``.
+        env: Manager-based environment, if possible with a termination ``success``.
         policy: Policy to measure.
         num_episodes: Least number of episodes.
         seed: Seed of environment and policy.
@@ -52,9 +52,11 @@ def evaluate(
     """
     quota = math.ceil(num_episodes / env.num_envs)
     zeros = torch.zeros(env.num_envs, device=env.device)
-    episodes, successes, returns, lengths = zeros.long(), zeros.long(), zeros.clone(), zeros.clone()
+    episodes, lengths = zeros.long(), zeros.clone()
     running_return, running_length = zeros.clone(), zeros.clone()
     outcomes = torch.zeros(env.num_envs, quota, dtype=torch.bool, device=env.device)
+    totals = torch.zeros(env.num_envs, quota, device=env.device)
+    knows_success = has_success(env)
 
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
@@ -68,11 +70,10 @@ def evaluate(
             running_length += horizon
             dones = terminated | truncated
             counted = dones & (episodes < quota)
-            solved = counted & env.termination_manager.get_term("success")
-            env_ids = solved.nonzero().flatten()
-            outcomes[env_ids, episodes[env_ids]] = True
-            successes += solved
-            returns += torch.where(counted, running_return, 0.0)
+            env_ids = counted.nonzero().flatten()
+            totals[env_ids, episodes[env_ids]] = running_return[env_ids]
+            if knows_success:
+                outcomes[env_ids, episodes[env_ids]] = env.termination_manager.get_term("success")[env_ids]
             lengths += torch.where(counted, running_length, 0.0)
             episodes += counted
             running_return[dones] = 0.0
@@ -81,20 +82,30 @@ def evaluate(
             if len(env_ids) > 0:
                 policy.reset(env_ids)
                 total = int(episodes.sum())
-                bar.set_postfix(success=f"{int(successes.sum()) / max(total, 1):.1%}", refresh=False)
+                if knows_success:
+                    bar.set_postfix(success=f"{int(outcomes.sum()) / max(total, 1):.1%}", refresh=False)
                 bar.update(total - bar.n)
     seconds = time.perf_counter() - start
 
-    total, num_successes = int(episodes.sum()), int(successes.sum())
+    total, num_successes = int(episodes.sum()), int(outcomes.sum())
+    mean = float(totals.double().mean())
+    deviation = float(totals.double().std()) if total > 1 else 0.0
     return {
-        "success": num_successes / total,
-        "ci95": list(wilson_interval(num_successes, total)),
+        "success": num_successes / total if knows_success else None,
+        "ci95": list(wilson_interval(num_successes, total)) if knows_success else None,
         "episodes": total,
-        "mean_return": float(returns.sum()) / total,
+        "mean_return": mean,
+        "return_std": deviation,
+        "return_ci95": list(mean_interval(mean, deviation, total)),
         "mean_episode_length": float(lengths.sum()) / total,
-        "outcomes": "".join(str(int(solved)) for solved in outcomes.flatten().tolist()),
+        "outcomes": "".join(str(int(solved)) for solved in outcomes.flatten().tolist()) if knows_success else None,
         "env_steps_per_s": steps * horizon * env.num_envs / seconds,
     }
+
+
+def has_success(env: Any) -> bool:
+    """Whether an environment can say what a success is, by a term of its terminations."""
+    return "success" in env.termination_manager.active_terms
 
 
 @torch.inference_mode()
@@ -156,10 +167,10 @@ def filmed_episodes(
             obs, _, terminated, truncated, extras = env.step(chunk[:, tick % horizon])
             running = [env_id for env_id, mark in enumerate(marks) if mark == "running"]
             images[running] = obs[group].cpu().numpy()[running]
-            success = env.termination_manager.get_term("success")
+            success = env.termination_manager.get_term("success") if has_success(env) else None
             for env_id in (terminated | truncated).nonzero().flatten().tolist():
                 if marks[env_id] == "running":  # its tile keeps the last picture before the reset
-                    marks[env_id] = "success" if bool(success[env_id]) else "failure"
+                    marks[env_id] = "ended" if success is None else "success" if bool(success[env_id]) else "failure"
                     images[env_id] = extras["final_obs"][group][env_id].cpu().numpy()
             bar.update()
             yield images, marks

@@ -1,12 +1,14 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Statistics for reporting success rates."""
+"""Statistics for reporting success rates and returns."""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
+
+from scipy import stats
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -25,6 +27,14 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     scale = 1 + z * z / trials
     # rounding must not leave the rate itself outside, as it would at 0 % and 100 %
     return max(0.0, min(rate, (centre - half) / scale)), min(1.0, max(rate, (centre + half) / scale))
+
+
+def mean_interval(mean: float, deviation: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return Student's interval of a mean, given the sample's deviation; a single value tells no spread."""
+    if count < 2:
+        return -math.inf, math.inf
+    half = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * deviation / math.sqrt(count)
+    return mean - half, mean + half
 
 
 def difference_interval(

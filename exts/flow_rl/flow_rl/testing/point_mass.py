@@ -21,7 +21,9 @@ class PointMassTask:
         self.num_envs, self.device, self.max_episode_length = points.num_envs, points.device, points.max_episode_length
         self.cfg = SimpleNamespace(log_dir=log_dir)
         self.reset_terminated = torch.zeros(points.num_envs, dtype=torch.bool, device=points.device)
-        self.termination_manager = SimpleNamespace(get_term=lambda name: {"success": self.reset_terminated}[name])
+        self.termination_manager = SimpleNamespace(
+            active_terms=["success"], get_term=lambda name: {"success": self.reset_terminated}[name]
+        )
 
     def reset(self, seed: int | None = None) -> tuple[dict, dict]:
         """Begin anew everywhere."""

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""The environments as rsl_rl's runner takes them."""
+
+from __future__ import annotations
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+from .gym_env import GymEnv, GymEnvCfg
+
+
+class GymVecEnv(VecEnv):
+    """Wraps :class:`GymEnv` for rsl_rl, as Isaac Lab's ``RslRlVecEnvWrapper`` wraps its environments."""
+
+    def __init__(self, env: GymEnv):
+        """Wrap the environments."""
+        self.env, self.num_envs, self.device = env, env.num_envs, env.device
+        self.num_actions = env.action_manager.total_action_dim
+        self.max_episode_length = env.max_episode_length
+
+    @property
+    def unwrapped(self) -> GymEnv:
+        """What is wrapped."""
+        return self.env
+
+    @property
+    def cfg(self) -> GymEnvCfg:
+        """Settings of the environments."""
+        return self.env.cfg
+
+    @property
+    def episode_length_buf(self) -> torch.Tensor:
+        """Ages of the episodes [decisions], shape (E,)."""
+        return self.env.episode_length_buf
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, value: torch.Tensor) -> None:
+        self.env.episode_length_buf = value
+
+    def get_observations(self) -> TensorDict:
+        """Return present observations by group."""
+        return TensorDict(self.env.observe(), batch_size=[self.num_envs])
+
+    def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict]:
+        """Execute chunks (E, H * A)."""
+        obs, rewards, terminated, truncated, extras = self.env.step(actions)
+        dones = (terminated | truncated).long()
+        return TensorDict(obs, batch_size=[self.num_envs]), rewards, dones, extras
