@@ -62,7 +62,7 @@ def test_pretraining_is_regression(make_runner, prediction):
     cfg["actor"] |= {"prediction": prediction, "intermediate_clip": None}
     policy = make_runner(cfg=cfg).alg.actor
     obs, chunks = torch.randn(64, 2), torch.rand(64, 4) - 0.5
-    policy.fit(obs, chunks[:, :2])
+    policy.fit(obs, chunks.reshape(-1, 2))
     loss = chunk_loss(policy, SimpleNamespace(time_law="uniform"), {"policy": obs}, chunks)
     ends = policy.flow(policy.get_latent({"policy": obs}))[-1]
     torch.testing.assert_close(loss, (ends - policy.action_normalizer(chunks)).square().mean())

@@ -126,6 +126,29 @@ def test_policy_knows_the_range_of_the_data(two_modes):
     assert policy.get_latent({"policy": torch.from_numpy(two_modes.obs)}).abs().max() <= 1.0 + 1e-6
 
 
+@pytest.mark.parametrize("scaling", ["range", "whitening"])
+def test_percentiles_keep_one_sample_from_setting_the_scale_of_all(two_modes, tmp_path, scaling):
+    """One action and one observation of a million; what is played stays where the others are."""
+    two_modes.actions[100, 0] = two_modes.obs[250, 2] = 1e6
+    cfg = small_cfg(num_steps=20)
+    cfg.actor.obs_scaling = scaling
+    spoilt = trainer.build_policy(cfg, two_modes)
+    actions, obs = trainer.data_warnings(cfg, two_modes)[::-1]
+    assert "demo_16 step 4 [0] = 1e+06" in actions and "demo_41 step 4 [2] = 1e+06" in obs
+    cfg.normalization = "quantile"
+    assert trainer.data_warnings(cfg, two_modes) == []
+    _, policy, _ = run(cfg, two_modes, tmp_path)
+    latents = [each.get_latent({"policy": torch.from_numpy(two_modes.obs)}) for each in (spoilt, policy)]
+    spreads = [latent[:, 2].sort().values[10:-10].std() for latent in latents]
+    if scaling == "range":
+        assert spreads[0] < 1e-4, "without, all others look the same"
+    assert spreads[1] > 0.2
+    low, high = (policy.action_normalizer.inverse(torch.full((4,), v)) for v in (-1.0, 1.0))
+    assert 2.5 < low[0] < 3.5 and 6.5 < high[0] < 7.5
+    with torch.no_grad():
+        assert policy({"policy": torch.from_numpy(two_modes.obs)}).abs().max() < 8.0
+
+
 def test_same_seed_gives_the_same_policy_however_often_it_is_measured(two_modes, tmp_path):
     states = []
     for seed, interval in ((0, 10), (0, 17), (1, 10)):
@@ -172,6 +195,7 @@ def test_learning_rate_warms_up_and_falls_to_its_final_value():
         ("max_grad_norm", 0.0),
         ("ema_decay", 1.0),
         ("time_law", "sometimes"),
+        ("normalization", "mean"),
     ],
 )
 def test_wrong_setting_stops_before_anything_is_written(two_modes, tmp_path, name, value):

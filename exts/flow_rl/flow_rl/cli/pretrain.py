@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from flow_rl.cli import launch
     from flow_rl.demos.reader import load_demos
-    from flow_rl.pretrain.trainer import build_policy, check_settings, pretrain
+    from flow_rl.pretrain.trainer import build_policy, check_settings, data_warnings, pretrain
 
     with options.one_line_errors():
         cfg = launch.agent_config(args.task, "pretrain", "flow_rl.configs.pretrain:PretrainCfg", overrides)
@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"--demos {args.demos} are of task {origin!r}, not of --task {args.task!r}. Collect demonstrations of "
                 "this task with flow-rl collect."
             )
+        for warning in data_warnings(cfg, demos):
+            print(f"[flow_rl] warning: {warning}")
         build_policy(cfg, demos)  # checks the policy's settings
         size = f"{demos.num_demos} episodes, {len(demos.obs)} samples, O={demos.obs_dim}, A={demos.action_dim}"
         print(f"[flow_rl] {size}")

@@ -24,6 +24,10 @@ class PretrainCfg:
     obs_keys: list[str] = ["policy"]
     """Observations of the demonstrations: vectors are concatenated, images are kept by their names."""
 
+    normalization: Literal["min_max", "quantile"] = "min_max"
+    """Whether all values of the demonstrations set the scales of observations and actions, or, so that outliers do
+    not, each coordinate's from the 1st to the 99th percentile; beyond these no action is learnt or played."""
+
     seed: int = 0
     """Seed of initial weights, split and batches."""
 

@@ -15,14 +15,8 @@ import numpy as np
 
 from flow_rl.utils.check import require
 
+from .outliers import SHOWN, describe_outliers, describe_places
 from .reader import demo_names, filter_keys, open_demos
-
-FAR = 10.0
-"""Interquartile ranges beyond the quartiles from which on a value is called an outlier."""
-NARROW = 0.1
-"""Share of the range from the 1st to the 99th percentile below which the quartiles' says nothing about outliers."""
-SHOWN = 3
-"""Places that are named of each kind of fault."""
 
 
 @dataclass
@@ -142,35 +136,18 @@ def _column(key: str, parts: list[tuple[str, np.ndarray]], num_episodes: int, fo
     if len(shape) == 3:
         found.columns.append(Column(key, shape, dtype, rows.min(), rows.max(), 0, rows.shape[1]))
         return
-    starts = np.cumsum([0, *(len(values) for _, values in parts)])
+    names, lengths = [name for name, _ in parts], [len(values) for _, values in parts]
     numbers = rows.astype(np.float64)
     finite = np.isfinite(numbers)
-
-    def places(bad: np.ndarray) -> str:
-        """Name the first places (row, coordinate) of a mask."""
-        named = []
-        for row, column in np.argwhere(bad)[:SHOWN]:
-            episode = int(np.searchsorted(starts, row, side="right")) - 1
-            named.append(f"{parts[episode][0]} step {row - starts[episode]} [{column}] = {numbers[row, column]:.4g}")
-        return "; ".join(named)
-
     if not finite.all():
+        places = describe_places(~finite, numbers, names, lengths)
         count = int((~finite).sum())
-        found.faults.append(f"{key} has {count} values that are no numbers, {places(~finite)}: remove those episodes")
+        found.faults.append(f"{key} has {count} values that are no numbers, {places}: remove those episodes")
+    if outliers := describe_outliers(key, numbers, names, lengths):
+        found.warnings.append(outliers)
     known = np.where(finite, numbers, np.nan)
     with np.errstate(all="ignore"):
         low, high = np.nanmin(known, axis=0), np.nanmax(known, axis=0)
-        first, third = np.nanpercentile(known, [25, 75], axis=0)
-        middle = np.nanpercentile(known, 99, axis=0, method="lower")
-        middle = middle - np.nanpercentile(known, 1, axis=0, method="higher")
-    # of a robot that mostly rests all other values would be outliers
-    spread = np.where(third - first > NARROW * middle, third - first, np.inf)
-    far = finite & ((numbers > third + FAR * spread) | (numbers < first - FAR * spread))
-    if far.any():
-        found.warnings.append(
-            f"{key} has {int(far.sum())} values more than {FAR:g} interquartile ranges away, {places(far)}: they widen "
-            "the range by which all are normalised"
-        )
     constant = int((low == high).sum())
     found.columns.append(
         Column(key, shape, dtype, float(np.nanmin(low)), float(np.nanmax(high)), constant, rows.shape[1])

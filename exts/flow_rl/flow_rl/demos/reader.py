@@ -34,6 +34,8 @@ class Demos:
     """Actions per control tick, shape (N, A)."""
     lengths: np.ndarray
     """Number of samples of each episode, shape (M,)."""
+    names: list[str] = field(default_factory=list)
+    """Names of the episodes in the file; by default those that a collection would have given them."""
     env_args: dict[str, Any] = field(default_factory=dict)
     """What the file says about its origin; empty if it says nothing."""
     images: dict[str, np.ndarray] = field(default_factory=dict)
@@ -42,6 +44,9 @@ class Demos:
     """Rewards, shape (N,), where they were asked for."""
     filter_keys: list[str] = field(default_factory=list)
     """Lists of episodes that the file has, by which it could have been read."""
+
+    def __post_init__(self):
+        self.names = self.names or [f"demo_{i}" for i in range(len(self.lengths))]
 
     @property
     def num_demos(self) -> int:
@@ -184,6 +189,7 @@ def _read(
         obs=np.concatenate([obs for obs, _, _ in episodes]),
         actions=np.concatenate([actions for _, actions, _ in episodes]),
         lengths=np.array([len(actions) for _, actions, _ in episodes]),
+        names=names,
         env_args=_read_env_args(data),
         images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
     )

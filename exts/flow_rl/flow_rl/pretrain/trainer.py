@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, get_args
 import torch
 
 from flow_rl.demos.chunks import OBS_GROUP, ChunkDataset
+from flow_rl.demos.outliers import describe_outliers, within_percentiles
 from flow_rl.demos.reader import Demos
 from flow_rl.flows import cosine
 from flow_rl.flows.times import TimeLaw
@@ -110,6 +111,7 @@ def check_settings(cfg: PretrainCfg) -> None:
     bounded = cfg.max_grad_norm is None or cfg.max_grad_norm > 0
     require(bounded, "agent.max_grad_norm", cfg.max_grad_norm, "> 0 or null", "use null for no bound.")
     require(0 <= cfg.ema_decay < 1, "agent.ema_decay", cfg.ema_decay, "[0, 1)", "use 0 for no averaging.")
+    require_choice("agent.normalization", cfg.normalization, ("min_max", "quantile"))
     require_choice("agent.time_law", cfg.time_law, get_args(TimeLaw))
     denoises = cfg.actor.sampler.kind == "denoising"
     valid = "uniform for a denoising policy, whose levels of noise are learnt alike"
@@ -140,8 +142,20 @@ def build_policy(cfg: PretrainCfg, demos: Demos) -> FlowPolicy:
         "action_dim": demos.action_dim,
     }
     policy = FlowPolicy.from_settings(cfg.actor.values() | data)
-    policy.fit(torch.from_numpy(demos.obs), torch.from_numpy(demos.actions))
+    obs, actions = demos.obs, demos.actions
+    if cfg.normalization == "quantile":
+        obs, actions = within_percentiles(obs), within_percentiles(actions)
+    policy.fit(torch.from_numpy(obs), torch.from_numpy(actions))
     return policy.to(cfg.device)
+
+
+def data_warnings(cfg: PretrainCfg, demos: Demos) -> list[str]:
+    """Return what would spoil learning from these demonstrations: outliers that set their scales."""
+    if cfg.normalization == "quantile":
+        return []
+    arrays = {"obs": demos.obs, "actions": demos.actions}
+    found = (describe_outliers(key, values, demos.names, demos.lengths) for key, values in arrays.items())
+    return [warning for warning in found if warning]
 
 
 def chunk_loss(
@@ -152,7 +166,7 @@ def chunk_loss(
     A policy of one step from zero noise learns there alone: its loss is that of regression.
     """
     latent = policy.get_latent(obs, augment=augment)
-    actions = policy.action_normalizer(chunks)
+    actions = policy.action_normalizer(chunks).clamp(-1.0, 1.0)  # nothing beyond is played
     if policy.cfg.regresses():
         noise, times = torch.zeros_like(actions), torch.zeros_like(actions[:, :1])
     else:
