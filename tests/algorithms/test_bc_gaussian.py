@@ -63,7 +63,7 @@ def test_pretraining_is_regression(make_runner, prediction):
     policy = make_runner(cfg=cfg).alg.actor
     obs, chunks = torch.randn(64, 2), torch.rand(64, 4) - 0.5
     policy.fit(obs, chunks.reshape(-1, 2))
-    loss = chunk_loss(policy, SimpleNamespace(time_law="uniform"), {"policy": obs}, chunks)
+    loss = chunk_loss(policy, SimpleNamespace(time_law="uniform"), {"policy": obs}, chunks, torch.ones_like(chunks))
     ends = policy.flow(policy.get_latent({"policy": obs}))[-1]
     torch.testing.assert_close(loss, (ends - policy.action_normalizer(chunks)).square().mean())
 

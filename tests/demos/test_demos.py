@@ -250,8 +250,16 @@ def test_chunk_rows_are_actions_in_time_order():
 
 
 def test_samples_pair_an_observation_with_its_chunk():
-    obs, chunks = ChunkDataset(toy_demos(), horizon=2).sample(64, torch.Generator().manual_seed(0))
+    obs, chunks, _ = ChunkDataset(toy_demos(), horizon=2).sample(64, torch.Generator().manual_seed(0))
     assert torch.equal(obs["policy"][:, 0], chunks[:, 0]) and len(obs["policy"].unique()) == 5
+
+
+def test_what_is_repeated_past_the_end_is_no_data():
+    demos = Demos(np.arange(5, dtype=np.float32)[:, None], np.zeros((5, 2), np.float32), np.array([3, 2]))
+    obs, _, is_data = ChunkDataset(demos, horizon=3).sample(200, torch.Generator().manual_seed(0))
+    known = {int(row): mask.tolist() for row, mask in zip(obs["policy"][:, 0], is_data, strict=True)}
+    one, two, three = [True] * 2 + [False] * 4, [True] * 4 + [False] * 2, [True] * 6
+    assert known == {0: three, 1: two, 2: one, 3: two, 4: one}
 
 
 @pytest.fixture
@@ -276,7 +284,7 @@ def test_images_stay_bytes_beside_their_vectors(vision_file):
     data = ChunkDataset(demos, horizon=2)
     for part in data.split(0.5):
         assert part.obs["front"].data_ptr() == data.obs["front"].data_ptr(), "a copy of pictures takes much memory"
-    obs, _ = data.sample(32)
+    obs, _, _ = data.sample(32)
     assert obs["front"].dtype == torch.uint8
     assert torch.equal(obs["front"][:, 1, 4, 4].float(), obs["policy"][:, 0])
 

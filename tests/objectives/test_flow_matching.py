@@ -33,3 +33,13 @@ def test_predictions_measure_their_own_errors(batch):
     t = t.clamp(min=0.01)
     off = flow_matching_loss(lambda x, t: noise_to_velocity(noise + 0.5, x, t), actions, noise, t, "eps")
     assert float(off) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_only_what_is_counted_counts(batch):
+    """Errors of 0.5 where it does and of 7 where it does not."""
+    actions, noise, t = batch
+    counted = torch.zeros_like(actions, dtype=torch.bool)
+    counted[:20], counted[40:, :2] = True, True
+    field = actions - noise + torch.where(counted, 0.5, 7.0)
+    loss = flow_matching_loss(lambda x, t: field, actions, noise, t, counted=counted)
+    assert float(loss) == pytest.approx(0.25)

@@ -149,6 +149,15 @@ def test_percentiles_keep_one_sample_from_setting_the_scale_of_all(two_modes, tm
         assert policy({"policy": torch.from_numpy(two_modes.obs)}).abs().max() < 8.0
 
 
+def test_what_stands_past_the_end_of_an_episode_is_not_learnt(two_modes):
+    """Of episodes of one sample only the first action of a chunk is data."""
+    demos = dataclasses.replace(two_modes, lengths=np.ones(len(two_modes.obs), dtype=int), names=[])
+    policy = trainer.build_policy(small_cfg(), demos)
+    trainer.chunk_loss(policy, small_cfg(), *ChunkDataset(demos, HORIZON).sample(64)).backward()
+    first, second = policy.velocity.backbone.net.output.weight.grad.split(2)
+    assert first.abs().sum(dim=1).min() > 0 and not second.any()
+
+
 def test_same_seed_gives_the_same_policy_however_often_it_is_measured(two_modes, tmp_path):
     states = []
     for seed, interval in ((0, 10), (0, 17), (1, 10)):

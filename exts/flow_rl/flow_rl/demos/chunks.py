@@ -24,6 +24,9 @@ class ChunkDataset:
     def __init__(self, demos: Demos, horizon: int, device: str | torch.device = "cpu"):
         """Cut the episodes into chunks by a sliding window; past the end the last action is repeated.
 
+        Every observation keeps its chunk: the last ones of an episode, where a part goes in, are too dear to leave out.
+        What is repeated there is no data and is marked, so that nobody learns it.
+
         Args:
             demos: Episodes.
             horizon: Chunk length H.
@@ -34,6 +37,7 @@ class ChunkDataset:
         self.device = torch.device(device)
         ends = np.repeat(np.cumsum(demos.lengths), demos.lengths)  # (N,)
         rows = np.arange(len(demos.actions))[:, None] + np.arange(horizon)  # (N, H)
+        self._remaining = torch.from_numpy(ends - rows[:, 0])  # (N,)
         rows = np.minimum(rows, ends[:, None] - 1)
         chunks = torch.from_numpy(demos.actions[rows].reshape(len(rows), -1))  # (N, H*A)
         obs = {OBS_GROUP: demos.obs, **demos.images}
@@ -43,6 +47,8 @@ class ChunkDataset:
         """Observations, shape (N, O), and images of each camera, bytes of shape (N, C, H, W)."""
         self.chunks = chunks.to(home)
         """Flattened action chunks, shape (N, H*A)."""
+        ticks = torch.arange(horizon).repeat_interleave(demos.action_dim)  # (H*A,)
+        self._remaining, self._ticks = self._remaining.to(home), ticks.to(home)
         self.lengths = demos.lengths
         """Number of samples of each episode, shape (M,)."""
         self.rows = torch.arange(len(chunks), device=home)
@@ -79,10 +85,15 @@ class ChunkDataset:
 
     def sample(
         self, batch_size: int, generator: torch.Generator | None = None
-    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """Return a random batch of observations by group and of chunks (B, H*A), drawn with replacement."""
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Return a random batch, drawn with replacement: observations by group, chunks, and which actions are data.
+
+        Chunks and mask have the shape (B, H*A).
+        """
         ids = self.rows[torch.randint(len(self), (batch_size,), device=self.rows.device, generator=generator)]
-        return {name: rows[ids].to(self.device) for name, rows in self.obs.items()}, self.chunks[ids].to(self.device)
+        obs = {name: rows[ids].to(self.device) for name, rows in self.obs.items()}
+        is_data = self._ticks < self._remaining[ids].unsqueeze(1)
+        return obs, self.chunks[ids].to(self.device), is_data.to(self.device)
 
 
 def _fits(num_bytes: int, device: torch.device) -> bool:

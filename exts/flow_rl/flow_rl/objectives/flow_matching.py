@@ -45,6 +45,11 @@ def flow_matching_loss(
     noise: torch.Tensor,
     t: torch.Tensor,
     prediction: Literal["v", "x", "residual", "eps"] = "v",
+    counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean square of :func:`flow_matching_error`, whose arguments it takes (Lipman et al., arXiv 2210.02747)."""
-    return flow_matching_error(velocity, actions, noise, t, prediction).square().mean()
+    """Mean square of :func:`flow_matching_error`, whose arguments it takes (Lipman et al., arXiv 2210.02747).
+
+    The mean is that over the coordinates of a mask ``counted`` (..., H * A), if there is one.
+    """
+    error = flow_matching_error(velocity, actions, noise, t, prediction).square()
+    return error.mean() if counted is None else (error * counted).sum() / counted.sum()

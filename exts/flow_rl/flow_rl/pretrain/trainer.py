@@ -159,9 +159,14 @@ def data_warnings(cfg: PretrainCfg, demos: Demos) -> list[str]:
 
 
 def chunk_loss(
-    policy: FlowPolicy, cfg: PretrainCfg, obs: dict[str, torch.Tensor], chunks: torch.Tensor, augment: bool = False
+    policy: FlowPolicy,
+    cfg: PretrainCfg,
+    obs: dict[str, torch.Tensor],
+    chunks: torch.Tensor,
+    is_data: torch.Tensor,
+    augment: bool = False,
 ) -> torch.Tensor:
-    """Return the loss of observations by group and chunks (B, H*A), with fresh noise and times.
+    """Return the loss of a batch, see :meth:`ChunkDataset.sample`, with fresh noise and times.
 
     A policy of one step from zero noise learns there alone: its loss is that of regression.
     """
@@ -172,7 +177,7 @@ def chunk_loss(
     else:
         times, noise = policy.sampler.training_times(len(actions), cfg.time_law), torch.randn_like(actions)
     return flow_matching_loss(
-        lambda x, t: policy.velocity_field(x, t, latent), actions, noise, times, policy.sampler.compared()
+        lambda x, t: policy.velocity_field(x, t, latent), actions, noise, times, policy.sampler.compared(), is_data
     )
 
 
