@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from isaaclab_tasks.utils import resolve_task_config
 
-from flow_rl.cli import launch, options, stock
+from flow_rl.cli import collect, launch, options, pretrain, stock
 from flow_rl.cli.overrides import check_override, check_overrides
 from flow_rl.utils.check import InputError
 
@@ -25,12 +25,12 @@ def settings(*words: str):
     return launch.env_config(args, overrides, horizon=None), args
 
 
-def test_overrides_act_unless_an_option_says_otherwise():
+def test_overrides_act_like_the_options_of_the_same_meaning():
     words = ["env.scene.num_envs=8", "env.seed=7", "env.actions.chunk.horizon=2"]
     cfg, args = settings(*words)
     assert (cfg.scene.num_envs, cfg.seed, cfg.actions.chunk.horizon) == (8, 7, 2)
     assert (args.num_envs, args.seed) == (8, 7), "what is written into results"
-    cfg, _ = settings(*words, "--num_envs", "3", "--seed", "1")
+    cfg, _ = settings("--num_envs", "3", "--seed", "1", "env.seed=1")
     assert (cfg.scene.num_envs, cfg.seed) == (3, 1)
     cfg, _ = settings()
     assert (cfg.scene.num_envs, cfg.seed) == (64, 0)
@@ -43,9 +43,31 @@ def test_chunk_length_of_a_checkpoint_is_not_overridden():
 
 
 def test_pretraining_takes_its_seed_from_either():
-    words = ["--task", TASK, "--device", "cpu", "agent.seed=7"]
-    for more, seed in (([], 7), (["--seed", "1"], 1)):
+    words = ["--task", TASK, "--device", "cpu"]
+    for more, seed in (["agent.seed=7"], 7), (["--seed", "1"], 1), (["--seed", "1", "agent.seed=1"], 1):
         assert options.Parser("test", num_envs=None).parse([*words, *more])[0].seed == seed
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        (["--seed", "0"], "agent.seed=5"),
+        (["--device", "cpu"], "agent.device=cuda:0"),
+        (["--logger", "tensorboard"], "agent.logger=wandb"),
+        (["--obs_keys", "policy", "front"], "agent.obs_keys=[wrist]"),
+        (["--seed", "0"], "env.seed=5"),
+        (["--device", "cpu"], "env.sim.device=cuda:0"),
+        (["--num_envs", "4"], "env.scene.num_envs=8"),
+    ],
+)
+def test_an_option_and_an_override_that_differ_are_refused(option, word, capsys):
+    """Neither is dropped, defaults of the command line included."""
+    command = pretrain if word.startswith("agent.") else collect
+    more = ["--demos", "none.hdf5"] if command is pretrain else []
+    with pytest.raises(SystemExit) as end:
+        command.main(["--task", TASK, *more, word, *option])
+    assert end.value.code == 2
+    assert re.search(rf"{option[0]} .* and {word[:9]}.* say different things. Valid: one", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("command", ["train", "play"])

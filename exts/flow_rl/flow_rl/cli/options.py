@@ -48,6 +48,14 @@ class Parser(argparse.ArgumentParser):
         # Isaac Lab's launcher defines its options once more, see `parse`.
         super().__init__(description=description, formatter_class=HelpFormatter, conflict_handler="resolve")
         self.default_num_envs = num_envs
+        self.twins: dict[str, tuple[str, object, type]] = {
+            "seed": ("agent.seed", 0, int),
+            "device": ("agent.device", None, str),
+        }
+        """Options that override a field, too: its path, what holds without both, and its type."""
+        if num_envs is not None:
+            self.twins = {"seed": ("env.seed", 0, int), "device": ("env.sim.device", None, str)}
+            self.twins["num_envs"] = ("env.scene.num_envs", num_envs, int)
         self.add_argument(
             *("--task", "--env"),
             required=True,
@@ -111,19 +119,15 @@ class Parser(argparse.ArgumentParser):
         return setup_preset_cli(self, words)
 
     def _settle(self, args: argparse.Namespace, overrides: Sequence[str]) -> None:
-        """Fill in what no option says: an override says it, or else the default holds."""
-        fields = {"seed": ("agent.seed", 0, int), "device": ("agent.device", None, str)}
-        if self.default_num_envs is not None:
-            foreign = is_gym(args.task)
-            fields = {
-                "seed": ("env.seed", 0, int),
-                "device": ("env.device" if foreign else "env.sim.device", None, str),
-            }
-            fields["num_envs"] = ("env.num_envs" if foreign else "env.scene.num_envs", self.default_num_envs, int)
-        for option, (path, default, kind) in fields.items():
-            if getattr(args, option) is None:
-                value = given(overrides, path)
+        """Fill in what no option says: an override says it, or else the default holds; both may not differ."""
+        for option, (path, default, kind) in self.twins.items():
+            if is_gym(args.task):  # whose settings have no scene and no simulator
+                path = path.replace("env.sim.", "env.").replace("env.scene.", "env.")
+            asked, value = getattr(args, option), given(overrides, path)
+            if asked is None:
                 setattr(args, option, value if isinstance(value, kind) else default)  # others are refused later
+            elif value not in (None, asked):
+                self.error(f"--{option} {asked} and {path}={value} say different things. Valid: one of them")
 
 
 def add_policy_options(parser: Parser) -> None:

@@ -20,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="checkpoint to write; in the folder of the logs by default")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing checkpoint")
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
+    parser.twins |= {"logger": ("agent.logger", None, str), "obs_keys": ("agent.obs_keys", None, list)}
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
