@@ -35,10 +35,12 @@ LOCK = ".lock"
 DEMONSTRATIONS = "{demonstrations}"
 """What stands in a suite's overrides for the file of the task's demonstrations."""
 
-RECORDING = 2
-"""What `flow-rl collect` writes for the same settings; raised with a change of it, so that policies are made anew.
+RECORDING = 3
+"""What `flow-rl collect` and `flow-rl pretrain` make of the same settings; raised with a change of it, so that policies
+are made anew.
 
-2: on a CPU, episodes that waited for others had been overwritten by those that followed, from their beginnings on."""
+2: on a CPU, episodes that waited for others had been overwritten by those that followed, from their beginnings on.
+3: actions repeated past the ends of episodes are not learnt."""
 
 MEASURED = ("success", "ci95", "episodes", "mean_return", "return_std", "return_ci95")
 """What is noted of the policy that learning begins with."""
