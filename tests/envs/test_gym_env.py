@@ -15,11 +15,11 @@ import pytest
 import torch
 from rsl_rl.runners import OnPolicyRunner
 
-from flow_rl.cli import collect, evaluate, launch, pretrain, train_gym
+from flow_rl.cli import collect, evaluate, launch, pretrain, train_foreign
 from flow_rl.demos.reader import load_demos
 from flow_rl.envs.gym_env import GymEnv, GymEnvCfg
 from flow_rl.envs.names import agent_settings, find_spec
-from flow_rl.envs.vec_env import GymVecEnv
+from flow_rl.envs.vec_env import ChunkVecEnv
 from flow_rl.evaluation.episodes import evaluate as measure
 from flow_rl.evaluation.episodes import record_film
 from flow_rl.evaluation.policies import FunctionPolicy
@@ -195,7 +195,7 @@ def test_learners_run_unchanged(learner, name, tmp_path):
         words += ["algorithm.target_repeat=2", "algorithm.num_actor_updates=2"]
     cfg = launch.agent_config(task, learner, None, [f"agent.{word}" for word in words])
     env = make(name, cfg.actor.horizon, kwargs={"reports": "", "dense": True}, log_dir=str(tmp_path))
-    runner = OnPolicyRunner(GymVecEnv(env), launch.runner_dict(cfg), log_dir=str(tmp_path), device="cpu")
+    runner = OnPolicyRunner(ChunkVecEnv(env), launch.runner_dict(cfg), log_dir=str(tmp_path), device="cpu")
     before = {key: value.clone() for key, value in runner.alg.actor.state_dict().items()}
     runner.learn(2)
     noted = [json.loads(line) for line in (tmp_path / "evaluations.jsonl").read_text().splitlines()]
@@ -227,11 +227,11 @@ def test_commands_lead_from_a_function_to_a_policy_that_learnt(tmp_path, monkeyp
     assert demos.num_demos == 12 and demos.env_args["task"] == f"{LINES}Line-v0"
     pretrain.main([*env, "--demos", "demos.hdf5", *small, "agent.num_steps=60", "--output", "clone.pt"])
     learner = ["--agent", "score_flow", "--checkpoint", "clone.pt", "--num_envs", "6", "--max_iterations", "2"]
-    train_gym.main([*env, *learner, *small, "agent.num_steps_per_env=5", "agent.critic.hidden_dims=[16]"])
+    train_foreign.main([*env, *learner, *small, "agent.num_steps_per_env=5", "agent.critic.hidden_dims=[16]"])
     (run,) = Path("logs/rsl_rl/score_flow").iterdir()
     assert (run / "model_1.pt").is_file() and (run / "params" / "env.yaml").is_file()
     resumed = ["--agent", "score_flow_cfg_entry_point", "--checkpoint", "latest", "--max_iterations", "1"]
-    train_gym.main(
+    train_foreign.main(
         [*env, *resumed, "--num_envs", "6", *small, "agent.num_steps_per_env=5", "agent.critic.hidden_dims=[16]"]
     )
     capsys.readouterr()

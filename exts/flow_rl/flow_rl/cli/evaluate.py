@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         conditions = list_conditions(args)
         num_envs = min(args.num_envs, args.num_episodes)
         env_cfg = launch.env_config(args, env_overrides, horizon=horizon, num_envs=num_envs)
-        horizon = horizon or env_cfg.actions.chunk.horizon
+        horizon = horizon or launch.chunk_horizon(env_cfg)
         if args.video:
             # a film shows every action of a chunk
             film_overrides = [word for word in env_overrides if not word.startswith("env.actions.chunk.horizon=")]

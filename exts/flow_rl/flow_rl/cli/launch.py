@@ -77,11 +77,15 @@ def _chosen_presets(overrides: Sequence[str]) -> list[str]:
 
 def _own_config(task: str, name: str, default: str | None) -> Any:
     """Return the configuration that belongs to a task, as nobody has changed it yet."""
-    if not is_gym(task):
-        return entry_point(task, f"{name}_cfg", default)()
-    from flow_rl.envs.names import agent_settings
+    if is_gym(task):
+        from flow_rl.envs.names import agent_settings
 
-    return build(name, *agent_settings(task))
+        return build(name, *agent_settings(task))
+    if default is None or f"{name}_cfg_entry_point" in find_task(task).kwargs:
+        return entry_point(task, f"{name}_cfg", default)()
+    from flow_rl.envs.settings import DENSE
+
+    return build(name, DENSE)  # a task that knows nothing of flow policies
 
 
 def agent_config(task: str, name: str, default: str | None, overrides: Sequence[str]) -> Any:
@@ -170,16 +174,23 @@ def env_config(
     env_cfg.scene.num_envs = num_envs or args.num_envs
     env_cfg.sim.device = args.device
     env_cfg.seed = args.seed
-    if horizon is not None:
-        if not hasattr(env_cfg, "set_horizon"):
-            raise InputError(f"--task {args.task!r} has no action chunks: its configuration lacks set_horizon(h).")
+    if not hasattr(env_cfg, "set_horizon"):
+        env_cfg.compute_final_obs = True
+    elif horizon is not None:
         asked = given(overrides, "env.actions.chunk.horizon")
         remedy = "leave it out; who acts decides it."
         require(asked in (None, horizon), "env.actions.chunk.horizon", asked, f"{horizon} here", remedy)
         env_cfg.set_horizon(horizon)
     with _host_refusals():
         validate(env_cfg)
+    if not hasattr(env_cfg, "set_horizon"):
+        env_cfg.chunk_horizon = horizon or 1
     return env_cfg
+
+
+def chunk_horizon(env_cfg: Any) -> int:
+    """Return how many control steps an environment executes a step."""
+    return env_cfg.actions.chunk.horizon if hasattr(env_cfg, "set_horizon") else env_cfg.chunk_horizon
 
 
 def _gym_config(args: argparse.Namespace, overrides: Sequence[str], horizon: int | None, num_envs: int) -> Any:
@@ -224,7 +235,7 @@ def make_policy(
     from flow_rl.evaluation.packaged import PackagePolicy
     from flow_rl.evaluation.policies import ExpertPolicy, checkpoint_policy, uniform_policy
 
-    action_dim = env.action_manager.total_action_dim // env.cfg.actions.chunk.horizon
+    action_dim = env.action_manager.total_action_dim // chunk_horizon(env.cfg)
     with one_line_errors():
         if args.policy == "expert":
             return ExpertPolicy(expert_maker(args)(env))
@@ -243,8 +254,7 @@ def make_policy(
 
 def expert_maker(args: argparse.Namespace) -> Callable[[Any], Any]:
     """Return what makes the expert of an environment: the task's own, or a user's function."""
-    if not is_gym(args.task):
-        require(args.expert is None, "--expert", args.expert, "left out for tasks with one of their own", "remove it.")
+    if not is_gym(args.task) and args.expert is None:
         own = entry_point(args.task, "expert")
         return lambda env: own(env, quality=args.quality, seed=args.seed)
     from flow_rl.demos.function_expert import FunctionExpert, load_function
@@ -262,7 +272,7 @@ def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[An
     env_overrides = split_overrides(args, overrides)
     checkpoint, horizon = load_policy(args)
     env_cfg = env_config(args, env_overrides, horizon=horizon)
-    return env_cfg, checkpoint, horizon or env_cfg.actions.chunk.horizon
+    return env_cfg, checkpoint, horizon or chunk_horizon(env_cfg)
 
 
 def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
@@ -296,7 +306,12 @@ def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
     with launch_simulation(env_cfg, args), contextlib.ExitStack() as cleanup:
         env = gym.make(args.task, cfg=env_cfg)
         cleanup.callback(close_env, env)
-        yield env.unwrapped
+        if hasattr(env_cfg, "set_horizon"):
+            yield env.unwrapped
+        else:
+            from flow_rl.envs.isaac_env import ChunkedEnv
+
+            yield ChunkedEnv(env.unwrapped, env_cfg.chunk_horizon)
 
 
 def versions() -> dict[str, str]:

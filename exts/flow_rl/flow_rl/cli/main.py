@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # More threads only slow down networks of this size on a machine without a GPU.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     if command == "train" and any(is_gym(word.rpartition("=")[2]) for word in words if not word.startswith("env.")):
-        sys.argv, command = ["flow-rl train", *words[1:]], "train_gym"
+        sys.argv, command = ["flow-rl train", *words[1:]], "train_foreign"
     elif command in STOCK:
         # Isaac Lab asks for the first GPU unless told otherwise, also where there is none.
         told = any(word.partition("=")[0] == "--device" for word in words)

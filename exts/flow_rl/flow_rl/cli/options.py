@@ -145,7 +145,9 @@ def add_policy_options(parser: Parser) -> None:
 def add_expert_options(parser: Parser) -> None:
     """Let a command line name who demonstrates, and how well."""
     parser.add_argument(
-        "--expert", metavar="MODULE:FUNCTION", help="gym:<id>: from observations by group, (E, ...), to actions (E, A)"
+        "--expert",
+        metavar="MODULE:FUNCTION",
+        help="instead of the task's own: a function of observations by group, (E, ...), that returns actions (E, A)",
     )
     parser.add_argument(
         "--quality",

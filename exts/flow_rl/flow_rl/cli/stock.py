@@ -22,6 +22,9 @@ from flow_rl.cli.overrides import check_overrides
 from flow_rl.configs import learners
 from flow_rl.utils.check import InputError
 
+SUFFIX = "_cfg_entry_point"
+"""What the host's names of learners end in."""
+
 
 def main() -> None:
     """Run the command of the command line."""
@@ -31,6 +34,12 @@ def main() -> None:
 
     words = sys.argv[1:]  # the command rewrites them
     refusals = one_line_refusals(words)
+    if words[0] == "train" and is_foreign(words):
+        from flow_rl.cli import train_foreign
+
+        sys.argv = ["flow-rl train", *words[1:]]
+        train_foreign.main()
+        return
     if words[0] in ("train", "play", "leapp") and not {"-h", "--help"} & set(words):
         load_external_tasks()
         with one_line_refusals(words):
@@ -86,6 +95,22 @@ def check_command(words: Sequence[str]) -> None:
     selectors = ("env.", "agent.", "physics=", "renderer=", "presets=")
     overrides = [word for word in rest if word.lstrip("+").startswith(selectors)]
     check_overrides(overrides, task, args.agent, play_mode=words[0] == "play" and not args.train_env_cfg)
+
+
+def is_foreign(words: Sequence[str]) -> bool:
+    """Whether a command names one of our learners for a task that does not offer it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--task", default="")
+    parser.add_argument("--agent", default="")
+    args, _ = parser.parse_known_args(words)
+    if args.agent.removesuffix(SUFFIX) not in learners() or not args.task:
+        return False
+    from isaaclab.cli import load_external_tasks
+
+    load_external_tasks()
+    with one_line_refusals(words):
+        offered = launch.find_task(args.task).kwargs
+    return f"{args.agent.removesuffix(SUFFIX)}{SUFFIX}" not in offered
 
 
 def _has_learners(task: str) -> bool:

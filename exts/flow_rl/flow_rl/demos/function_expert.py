@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch
 from flow_rl.utils.check import InputError, require
 
 Function = Callable[[dict[str, np.ndarray]], np.ndarray]
-"""From observations by group, each of shape (E, ...), to actions (E, A) in [-1, 1]."""
+"""From observations by group, each of shape (E, ...), to actions (E, A); in [-1, 1] for Gymnasium's environments."""
 
 
 def load_function(name: str | None) -> Function:
@@ -50,6 +51,7 @@ class FunctionExpert:
     def __init__(self, env: Any, function: Function, *, quality: float, seed: int):
         """Wrap a function that acts in an environment of E places."""
         self._env, self._function, self._deviation = env, function, 1.0 - quality
+        self._bound = getattr(env, "action_bound", math.inf)
         self._random = torch.Generator().manual_seed(seed)
         self.strategy = torch.zeros(env.num_envs, dtype=torch.long, device=env.device)
 
@@ -60,7 +62,7 @@ class FunctionExpert:
         wanted = (self._env.num_envs, self._env.action_manager.total_action_dim)
         require(actions.shape == wanted, "--expert", tuple(actions.shape), f"actions of shape {wanted}", "mend it.")
         noise = torch.randn(wanted, generator=self._random)
-        return (actions + self._deviation * noise).clamp(-1.0, 1.0).to(self._env.device)
+        return (actions + self._deviation * noise).clamp(-self._bound, self._bound).to(self._env.device)
 
     def reset(self, env_ids: torch.Tensor) -> None:
         """Functions remember nothing."""

@@ -100,6 +100,9 @@ class GymEnv:
     ``success``, and are measured by their returns.
     """
 
+    action_bound = 1.0
+    """Actions are clipped to [-1, 1]."""
+
     def __init__(self, cfg: GymEnvCfg):
         """Make the environments; they are reset by the first use."""
         cfg.check()

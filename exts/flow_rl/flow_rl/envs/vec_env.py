@@ -1,33 +1,36 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""The environments as rsl_rl's runner takes them."""
+"""Environments of others as rsl_rl's runner takes them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
-from .gym_env import GymEnv, GymEnvCfg
+from .gym_env import GymEnv
+from .isaac_env import ChunkedEnv
 
 
-class GymVecEnv(VecEnv):
-    """Wraps :class:`GymEnv` for rsl_rl, as Isaac Lab's ``RslRlVecEnvWrapper`` wraps its environments."""
+class ChunkVecEnv(VecEnv):
+    """Wraps environments of chunks for rsl_rl, as Isaac Lab's ``RslRlVecEnvWrapper`` wraps its own."""
 
-    def __init__(self, env: GymEnv):
+    def __init__(self, env: GymEnv | ChunkedEnv):
         """Wrap the environments."""
         self.env, self.num_envs, self.device = env, env.num_envs, env.device
         self.num_actions = env.action_manager.total_action_dim
         self.max_episode_length = env.max_episode_length
 
     @property
-    def unwrapped(self) -> GymEnv:
+    def unwrapped(self) -> GymEnv | ChunkedEnv:
         """What is wrapped."""
         return self.env
 
     @property
-    def cfg(self) -> GymEnvCfg:
+    def cfg(self) -> Any:
         """Settings of the environments."""
         return self.env.cfg
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Fine-tune a policy on an environment of Gymnasium's: what Isaac Lab's train does, without a simulator of its own.
+"""Fine-tune a policy on an environment that knows nothing of flow policies: Gymnasium's, or a task of Isaac Lab.
 
 Options, folders and files are those of Isaac Lab's command with rsl_rl.
 """
@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from flow_rl.cli import options
+from flow_rl.cli.stock import SUFFIX
 from flow_rl.utils.check import require_choice
-
-SUFFIX = "_cfg_entry_point"
-"""What the host's names of learners end in; it may be left out here."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -60,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from isaaclab_rl.entrypoints.common import dump_train_configs, write_run_manifest
 
-    from flow_rl.envs.vec_env import GymVecEnv
+    from flow_rl.envs.vec_env import ChunkVecEnv
 
     torch.manual_seed(cfg.seed)
     env_cfg.log_dir = str(log_dir if rank == 0 else log_dir / f"rank_{rank}")
@@ -68,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"[flow_rl] logs in {log_dir}")
         write_run_manifest(str(log_dir), library="rsl_rl", task=args.task, metadata={"agent": learner + SUFFIX})
     with stock.one_line_refusals(words), launch.launch_env(args, env_cfg) as env:
-        runner = OnPolicyRunner(GymVecEnv(env), launch.runner_dict(cfg), log_dir=str(log_dir), device=cfg.device)
+        runner = OnPolicyRunner(ChunkVecEnv(env), launch.runner_dict(cfg), log_dir=str(log_dir), device=cfg.device)
         if checkpoint is not None:
             runner.load(checkpoint, map_location=cfg.device)
         dump_train_configs(env_cfg.log_dir, env_cfg.to_dict(), cfg)
