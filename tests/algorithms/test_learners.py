@@ -62,15 +62,16 @@ def test_two_updates(learner, make_runner, tmp_path):
 
 @every_learner
 def test_resuming_is_bit_identical(learner, make_runner, tmp_path):
-    """Two iterations, a checkpoint, and two more in a new process state equal four in a row."""
+    """Two iterations, a checkpoint, and the two that are left in a new process state equal four in a row."""
     straight = make_runner(learner, env=PointMass(8))
     straight.learn(2)
     straight.save(str(tmp_path / "half.pt"))
     env = copy.deepcopy(straight.env)
     straight.learn(2)
     torch.manual_seed(99)
-    resumed = make_runner(learner, env=env)
+    resumed = make_runner(learner, env=env, cfg=make_cfg(learner) | {"max_iterations": 2})
     resumed.load(str(tmp_path / "half.pt"))
+    assert resumed.alg.num_iterations == straight.alg.num_iterations == 4
     torch.randn(7)
     resumed.learn(2)
     expected, found = state_of(straight.alg), state_of(resumed.alg)

@@ -69,7 +69,7 @@ def test_a_policy_that_never_learns_is_refused(make_runner):
     runner = make_runner(critic_warmup=4)
     with pytest.raises(ValueError, match=r"agent.algorithm.critic_warmup = 4 .*less than the 4 iterations.*max_iter"):
         runner.learn(1)
-    runner.alg.iteration = 3
+    runner.alg.iteration, runner.alg.num_iterations = 3, 7
     runner.alg.train_mode()
 
 

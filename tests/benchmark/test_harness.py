@@ -8,9 +8,12 @@ import signal
 import time
 
 import pytest
+import torch
 
+from flow_rl.benchmark import resume
 from flow_rl.benchmark.command import CommandFailed, heed_interrupts, read_curve
 from flow_rl.benchmark.harness import Base, Harness, Run
+from flow_rl.benchmark.records import write_json
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
 from flow_rl.cli import benchmark
 from flow_rl.utils.check import InputError
@@ -45,7 +48,7 @@ class Player(Harness):
             output.write_text(json.dumps({"success": 0.2, "ci95": [0.1, 0.3], "episodes": 256}))
         else:
             lines = [json.dumps(point(1000 * index, 20 + 10 * index)) for index in range(3)]
-            (cwd / "logs").mkdir()
+            (cwd / "logs").mkdir(exist_ok=True)
             (cwd / "logs" / "evaluations.jsonl").write_text("\n".join(lines) + '\n{"iteration": 3, "env')
         return 2**20
 
@@ -176,14 +179,76 @@ def test_records_hold_what_repeats_them(tmp_path):
     assert record["peak_memory_gib"] == 1.0 and record["host"]["cores"] and record["versions"]["torch"]
 
 
-def test_an_interrupted_run_begins_anew(tmp_path):
+def interrupt(player, run, iterations, broken=()):
+    """Leave what a run leaves that is stopped after its last checkpoint: evaluations, and checkpoints by iteration."""
+    folder = player.folder / TASK / run.learner / f"seed_{run.seed}"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(title, words, log, cwd, over=lambda: False):
+        logs = cwd / "logs" / "2026-01-01"
+        logs.mkdir(parents=True)
+        (logs / "evaluations.jsonl").write_text("".join(json.dumps(point(step, 99)) + "\n" for step in (0, 1000, 9000)))
+        for iteration in iterations:
+            facts = {"iteration": iteration, "stage": "finetune", "learner": run.learner, "policy": {}, "format": 1}
+            torch.save({"flow_rl": facts}, logs / f"model_{iteration - 1}.pt")
+        for iteration in broken:
+            (logs / f"model_{iteration - 1}.pt").write_bytes(b"half")
+        (logs / "model_best.pt").write_bytes(b"best")
+        raise Stopped
+
+    player._command, command = stop, player._command
+    with pytest.raises(Stopped):
+        player.make_run(run)
+    player._command = command
+    return folder
+
+
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
+    """From its newest whole checkpoint, for what is left; what is measured twice counts as measured last."""
+    monkeypatch.setattr(resume, "load_checkpoint", lambda path: torch.load(path) if path.stat().st_size > 4 else bad())
+    run = Run(TASK, "rldt", 0)
     player = Player(make_suite(seeds=[0]), tmp_path)
-    folder = player.folder / TASK / "rldt" / "seed_0"
-    (folder / "logs").mkdir(parents=True)
-    (folder / "logs" / "evaluations.jsonl").write_text(json.dumps(point(0, 99)) + "\n")
-    player.run()
-    record = json.loads(player.record_path(Run(TASK, "rldt", 0)).read_text())
-    assert [each["successes"] for each in record["curve"]] == [20, 30, 40]
+    player.make_demonstrations(TASK)
+    player.make_base(player.base(run))
+    folder = interrupt(player, run, [1, 3], broken=[4])
+    again = Player(make_suite(seeds=[0]), tmp_path)
+    assert again.run() == []
+    words = dict(again.commands)[run.title]
+    assert words[words.index("--checkpoint") + 1] == str(folder / "logs" / "2026-01-01" / "model_2.pt")
+    assert words[words.index("--max_iterations") + 1] == "1" and "agent.algorithm.save_replay=true" in words
+    record = json.loads(again.record_path(run).read_text())
+    assert record["resumed_after"] == [3] and "--max_iterations 4" in record["commands"]["train"]
+    assert [each["successes"] for each in record["curve"]] == [20, 30, 40, 99]
+    other = json.loads(again.record_path(Run(TASK, "score_flow", 0)).read_text())
+    assert other["resumed_after"] == []
+    assert [path.name for path in resume.checkpoints(folder)] == ["model_3.pt"], "those of the way there are gone"
+
+
+def bad():
+    raise InputError("truncated")
+
+
+@pytest.mark.parametrize("change", ["settings", "policy", "nothing saved"])
+def test_a_run_of_something_else_begins_anew(change, tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "load_checkpoint", torch.load)
+    run, suite = Run(TASK, "rldt", 0), make_suite(seeds=[0])
+    player = Player(suite, tmp_path)
+    player.make_demonstrations(TASK)
+    player.make_base(player.base(run))
+    interrupt(player, run, [] if change == "nothing saved" else [1, 3])
+    if change == "settings":
+        suite = make_suite(seeds=[0], env_steps=200_000)
+    if change == "policy":
+        state = json.loads((player.base_folder(player.base(run)) / "base.json").read_text())
+        write_json(player.base_folder(player.base(run)) / "base.json", state | {"digest": "0"})
+    again = Player(suite, tmp_path)
+    again.run()
+    words = dict(again.commands)[run.title]
+    assert words[words.index("--checkpoint") + 1].endswith("pretrained.pt")
+    record = json.loads(again.record_path(run).read_text())
+    assert record["resumed_after"] == [] and [each["successes"] for each in record["curve"]] == [20, 30, 40]
 
 
 def test_an_interrupted_base_goes_on(tmp_path):
@@ -233,7 +298,7 @@ import json, time
 try:
     for index in range(10**6):
         with open('evaluations.jsonl', 'a') as file:
-            file.write(json.dumps({'seconds': 10.0 * index}) + chr(10))
+            file.write(json.dumps({'iteration': index, 'seconds': 10.0 * index}) + chr(10))
         time.sleep(0.2)
 except KeyboardInterrupt:
     pass

@@ -75,7 +75,7 @@ class FlowAlgorithm(ABC):
             settings: The learner's.
             obs: One step's observations.
             num_steps: Decisions per environment and iteration T.
-            num_iterations: Length of the schedules.
+            num_iterations: Iterations from here on, and length of the schedules.
             device: Where learning happens.
             multi_gpu_cfg: Ranks, as the stock runner describes them.
             view: What the critic sees of images, if it sees any.
@@ -126,7 +126,9 @@ class FlowAlgorithm(ABC):
         self.step_scale = 1.0
         self.evaluator: Evaluator | None = None
         """What measures the policy while it learns, if anything does."""
-        self.num_iterations, self.iteration = num_iterations, 0
+        self.planned_iterations, self.iteration = num_iterations, 0
+        self.num_iterations = num_iterations
+        """Iteration at which training and its schedules end; further on by those that lie behind a checkpoint."""
         self.policy_loaded = False
         self.rng_state: dict | None = None
         self._apply_schedules()
@@ -231,12 +233,11 @@ class FlowAlgorithm(ABC):
             f"make one with flow-rl pretrain --task {self.task or '<task>'} --demos <file.hdf5>, or "
             "learn from a random policy with agent.algorithm.from_scratch=true.",
         )
-        last = self.iteration + self.num_iterations
         require(
-            self.settings.critic_warmup < last,
+            self.settings.critic_warmup < self.num_iterations,
             "agent.algorithm.critic_warmup",
             self.settings.critic_warmup,
-            f"less than the {last} iterations after which training ends, or the policy never learns",
+            f"less than the {self.num_iterations} iterations after which training ends, or the policy never learns",
             "lower it, or raise agent.max_iterations.",
         )
         self._apply_schedules()

@@ -54,6 +54,7 @@ def load_into(learner: FlowAlgorithm, checkpoint: dict, wanted: dict | None, str
     learner.parts.load(checkpoint, wanted, learner.optimizer, strict)
     if wanted.get("iteration"):
         learner.iteration = found["iteration"]
+        learner.num_iterations = learner.iteration + learner.planned_iterations
         learner.rng_state = checkpoint["rng_state"]
         if learner.evaluator is not None and "evaluator" in checkpoint:
             learner.evaluator.load_state_dict(checkpoint["evaluator"])

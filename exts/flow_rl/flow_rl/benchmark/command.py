@@ -33,13 +33,17 @@ def typed(words: list[str]) -> str:
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """Return the evaluations that training wrote below a folder; a line that is not whole yet is left out."""
-    curve = []
+    """Return the evaluations that training wrote below a folder; a line that is not whole yet is left out.
+
+    What a run that went on from a checkpoint measured once more counts as it was measured last.
+    """
+    curve = {}
     for path in sorted(folder.rglob(LOG)):
         for line in path.read_text().splitlines():
             with contextlib.suppress(ValueError):
-                curve.append(json.loads(line))
-    return curve
+                point = json.loads(line)
+                curve[point["iteration"]] = point
+    return [curve[iteration] for iteration in sorted(curve)]
 
 
 def heed_interrupts() -> None:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from typing import Any
 from flow_rl.evaluation.score import score, shown, told
 from flow_rl.utils.check import InputError, require
 
+from . import resume
 from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
 from .records import file_name, host, path_name, rounded, source, write_json
 from .suite import Suite
@@ -80,10 +80,11 @@ class Base:
 class Harness:
     """A suite, the folder where its parts are made, and the folder of its records.
 
-    A run whose record exists is never repeated. A run that was interrupted begins anew, from the same policy: its curve
-    is always one of an undisturbed run. Policies to begin with are made once, for all suites that ask for the same;
-    demonstrations, pretraining and evaluation are kept as soon as each is whole. A learner that needs a policy of
-    another kind gets one of its own, from the same demonstrations and as many steps.
+    A run whose record exists is never repeated. A run that was interrupted goes on from its last checkpoint, with all
+    that it has learnt from and with environments that begin anew; its record says after which iterations. Policies to
+    begin with are made once, for all suites that ask for the same; demonstrations, pretraining and evaluation are kept
+    as soon as each is whole. A learner that needs a policy of another kind gets one of its own, from the same
+    demonstrations and as many steps.
     """
 
     def __init__(
@@ -303,16 +304,19 @@ class Harness:
         with self._claimed(folder) as mine:
             if not mine or self.record_path(run).is_file():
                 return
-            for leftover in folder.iterdir():  # of an interrupted run
-                if leftover.name != LOCK:
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             self.states[run] = "running"
             before, begun = host(), time.monotonic()
-            words = self._train_command(run)
-            memory = self._command(run.title, words, folder / "train.log", folder, self._deadline(folder))
+            words = command = self._train_command(run)
+            identity = {"settings": self.settings(run), "base": self._digest(run)}
+            checkpoint, resumed_after = resume.begin(folder, identity, self._iterations(run), keep=LOCK)
+            if checkpoint is not None:
+                self.say(f"{run.title} goes on after {resumed_after[-1]} iterations")
+                words = resume.resumed(command, checkpoint, resumed_after[-1])
+            log = folder / f"train{len(resumed_after) or ''}.log"
+            memory = self._command(run.title, words, log, folder, self._deadline(folder))
             curve = read_curve(folder)
             if not curve:
-                raise CommandFailed(f"{run.title}: training ended without an evaluation; see {folder / 'train.log'}")
+                raise CommandFailed(f"{run.title}: training ended without an evaluation; see {log}")
             commands, start = self._origin(run, curve)
             entry = self.suite.learners[run.learner]
             record = {
@@ -323,7 +327,7 @@ class Harness:
                 "seed": run.seed,
                 "preset": entry.preset,
                 "settings": self.settings(run),
-                "commands": self._portable(commands | {"train": typed(words)}),
+                "commands": self._portable(commands | {"train": typed(command)}),
                 "base": start,
                 "final": rounded(curve[-1], outcomes=True),
                 "best": rounded(max(curve, key=score)),
@@ -333,22 +337,29 @@ class Harness:
                 "device": self.device,
                 "peak_memory_gib": round(memory / 2**20, 2),
                 "wall_seconds": round(time.monotonic() - begun, 1),
+                "resumed_after": resumed_after,
                 "date": datetime.date.today().isoformat(),
             }
             write_json(self.record_path(run), record)
+            for path in resume.checkpoints(folder)[1:]:
+                path.unlink()  # of the way there
         self.states[run] = shown(score(curve[-1]), curve[-1])
         self.say(f"{run.title}: {told(curve[-1])}")
+
+    def _digest(self, run: Run) -> str | None:
+        """Digest of the policy that a run begins with; None for nothing."""
+        return None if self._begins_with_nothing(run) else self._base_state(self.base(run))["digest"]
 
     def _origin(self, run: Run, curve: list[dict[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
         """Commands that made what a run began with, and what that was: a policy, or nothing but what its curve says."""
         if self._begins_with_nothing(run):
-            commands, digest, measured = {}, None, curve[0]
+            commands, measured = {}, curve[0]
         else:
             base = self.base(run)
             demonstrations, state = self._base_state(Base(run.task)), self._base_state(base)
-            commands, digest = {"collect": demonstrations["commands"]["collect"], **state["commands"]}, state["digest"]
+            commands = {"collect": demonstrations["commands"]["collect"], **state["commands"]}
             measured = json.loads((self.base_folder(base) / "pretrained.json").read_text())
-        return commands, {"digest": digest} | {name: measured[name] for name in MEASURED if name in measured}
+        return commands, {"digest": self._digest(run)} | {name: measured[name] for name in MEASURED if name in measured}
 
     def _train_command(self, run: Run) -> list[str]:
         suite, settings = self.suite, self.settings(run)
@@ -359,11 +370,14 @@ class Harness:
         if not self._begins_with_nothing(run):
             words += ["--checkpoint", str(self.base_folder(self.base(run)) / "pretrained.pt")]
         words += ["--num_envs", str(settings["num_envs"])]
-        if settings["env_steps"] is not None:
-            words += ["--max_iterations", str(math.ceil(settings["env_steps"] / per_iteration))]
+        if (iterations := self._iterations(run)) is not None:
+            words += ["--max_iterations", str(iterations)]
         evaluation = {"interval": interval, "episodes": suite.evaluation.episodes, "seed": suite.evaluation.seed}
         words += [f"agent.eval_{name}={value}" for name, value in evaluation.items()]
-        words = [*words, f"agent.save_interval={interval}", *settings["overrides"]]
+        words = [*words, f"agent.save_interval={interval}"]
+        if hasattr(self._agent_config(run).algorithm, "save_replay"):
+            words += ["agent.algorithm.save_replay=true"]  # or an interrupted run would lose what it learns from
+        words += settings["overrides"]
         return [word.replace(DEMONSTRATIONS, str(self._demonstrations(run.task))) for word in words]
 
     def _demonstrations(self, task: str) -> Path:
@@ -374,6 +388,11 @@ class Harness:
         """Control steps of an iteration over all environments, by the task's and the suite's settings."""
         cfg = self._agent_config(run)
         return cfg.num_steps_per_env * cfg.actor.horizon * self.settings(run)["num_envs"]
+
+    def _iterations(self, run: Run) -> int | None:
+        """Iterations of a run; None where seconds end it."""
+        steps = self.settings(run)["env_steps"]
+        return None if steps is None else math.ceil(steps / self.steps_per_iteration(run))
 
     def _begins_with_nothing(self, run: Run) -> bool:
         return self._agent_config(run).algorithm.from_scratch

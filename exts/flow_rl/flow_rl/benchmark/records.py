@@ -10,6 +10,7 @@ Keys of a record:
 - ``curve``: list of evaluations, see :mod:`flow_rl.algorithms.evaluator`; ``env_steps`` counts control steps over all
   environments, ``seconds`` and ``cpu_seconds`` those of training alone. ``final`` is the last of them, with a digit for
   each episode that says whether it was solved; ``best`` chooses among them and is therefore biased upwards.
+- ``resumed_after``: iterations after which an interrupted run went on from a checkpoint, with environments reset.
 - ``commit``, ``dirty``, ``versions``, ``host``, ``peak_memory_gib``, ``wall_seconds``, ``date``.
 """
 

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, The flow_rl Developers.
+# SPDX-License-Identifier: BSD-3-Clause
+
+"""How an interrupted run of a suite goes on: from which checkpoint, by which command, and what is said of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flow_rl.utils.check import InputError
+from flow_rl.utils.checkpoint import load_checkpoint
+
+from .records import write_json
+
+STATE = "run.json"
+"""File in a run's folder: what it is a run of, and after which iterations it went on."""
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run, the newest first; that of its best policy is none of them."""
+    found = [path for path in folder.rglob("model_*.pt") if _number(path).isdigit()]
+    return sorted(found, key=lambda path: (path.parent.name, int(_number(path))), reverse=True)
+
+
+def _number(path: Path) -> str:
+    return path.stem.removeprefix("model_")
+
+
+def begin(folder: Path, identity: dict[str, Any], iterations: int | None, keep: str) -> tuple[Path | None, list[int]]:
+    """Prepare a run's folder: what can go on stays, what is of another run or of no use goes.
+
+    Args:
+        folder: The run's.
+        identity: What must be the same of a run that goes on: its settings, and the policy that it began with.
+        iterations: Iterations of the whole run; None where seconds end it.
+        keep: Name of a file that is no part of a run.
+
+    Returns:
+        The checkpoint to go on from, if there is one, and the iterations after which the run has ever gone on.
+    """
+    path = folder / STATE
+    state = json.loads(path.read_text()) if path.is_file() else {}
+    checkpoint, done = None, 0
+    if state.get("identity") == identity:
+        checkpoint, done = _newest(folder, iterations)
+    if checkpoint is None:
+        for leftover in folder.iterdir():
+            if leftover.name != keep:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        state = {"identity": identity, "resumed_after": []}
+    else:
+        state["resumed_after"].append(done)
+    write_json(path, state)
+    return checkpoint, state["resumed_after"]
+
+
+def _newest(folder: Path, iterations: int | None) -> tuple[Path | None, int]:
+    for path in checkpoints(folder):
+        with contextlib.suppress(InputError, OSError):  # the newest may be half written
+            done = load_checkpoint(path)["flow_rl"]["iteration"]
+            if iterations is None or done < iterations:
+                return path, done
+    return None, 0
+
+
+def resumed(words: list[str], checkpoint: Path, done: int) -> list[str]:
+    """Return a command of training that goes on from a checkpoint to where the run was to end."""
+    words = list(words)
+    options = {"--checkpoint": str(checkpoint)}
+    if "--max_iterations" in words:
+        options["--max_iterations"] = str(int(words[words.index("--max_iterations") + 1]) - done)
+    for option, value in options.items():
+        if option in words:
+            words[words.index(option) + 1] = value
+        else:
+            words += [option, value]
+    return words
