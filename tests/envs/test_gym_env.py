@@ -15,7 +15,7 @@ import pytest
 import torch
 from rsl_rl.runners import OnPolicyRunner
 
-from flow_rl.cli import collect, evaluate, launch, pretrain, train_foreign
+from flow_rl.cli import collect, compare, evaluate, launch, pretrain, record, train_foreign
 from flow_rl.demos.reader import load_demos
 from flow_rl.envs.gym_env import GymEnv, GymEnvCfg
 from flow_rl.envs.names import agent_settings, find_spec
@@ -240,6 +240,11 @@ def test_commands_lead_from_a_function_to_a_policy_that_learnt(tmp_path, monkeyp
         [*env, *policy, "--num_workers", "2", "--video", "film.mp4", "--video_envs", "2", "--output", "out.json"]
     )
     result = json.loads(Path("out.json").read_text())
+    record.main([*env, "--checkpoint", str(run / "model_1.pt"), "--formats", "mp4", "--output", "shown"])
+    assert Path("shown/episode.mp4").stat().st_size > 1000
+    both = ["--checkpoints", "clone.pt", str(run / "model_1.pt"), "--num_envs", "2", "--video", "both.mp4"]
+    compare.main([*env, *both])
+    assert "neither" in capsys.readouterr().out and Path("both.mp4").stat().st_size > 1000
     assert result["episodes"] == 8 and result["success"] is not None and Path("film.mp4").stat().st_size > 1000
 
 

@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
-    from flow_rl.evaluation.episodes import filmed_episodes
+    from flow_rl.evaluation.episodes import filmed_episodes, has_success
     from flow_rl.evaluation.film import FilmWriter, Reel, side_by_side, tile
 
     names = args.names or [Path(source).stem for source in args.checkpoints]
@@ -40,14 +40,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             for images, marks in filmed_episodes(env, policy, group=group, seed=args.seed, horizon=horizon):
                 reels[-1].add(tile(images, marks, name))
             solved.append([mark == "success" for mark in marks])
-        step = env.step_dt
+        step, knows_success = env.step_dt, has_success(env)
     with FilmWriter(args.video, fps=1.0 / step) as film:
         for tick in range(max(map(len, reels))):
             title = f"{args.task}  seed {args.seed}"
             picture = side_by_side(*(reel[tick] for reel in reels), title, f"{tick * step:.1f} s")
             film.add(picture)
         film.add(picture, repeat=round(2.0 / step))
-    print(report(names, solved))
+    print(report(names, solved) if knows_success else "the environment does not say what a success is")
     print(f"[flow_rl] film in {args.video}")
 
 

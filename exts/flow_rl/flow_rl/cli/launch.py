@@ -266,6 +266,8 @@ def expert_maker(args: argparse.Namespace) -> Callable[[Any], Any]:
 def watch_config(args: argparse.Namespace, overrides: Sequence[str]) -> tuple[Any, dict | None, int]:
     """Return the environment's configuration, the checkpoint if there is one, and the chunk length."""
     require(args.particles >= 0, "--particles", args.particles, "0 or more", "leave it out for 16.")
+    valid = "a task of Isaac Lab; Gymnasium's environments have no viewer here"
+    require(not is_gym(args.task), "--task", args.task, valid, "film it: flow-rl record --formats mp4.")
     require(args.visualizer is None, "--viz", args.visualizer, "no choice here", "leave it out, or use play.")
     for module, package in (("rerun", "rerun-sdk"), ("viser", "viser"), ("imageio_ffmpeg", "imageio-ffmpeg")):
         require_package(module, package, "viewers")
@@ -280,7 +282,7 @@ def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     if isinstance(getattr(env_cfg, "task", None), str) and is_gym(env_cfg.task):
         from flow_rl.envs.gym_env import add_film
 
-        return add_film(env_cfg)
+        return add_film(env_cfg, width, width)
     from isaaclab.envs.mdp import image_rgb
     from isaaclab.managers import ObservationGroupCfg, ObservationTermCfg, SceneEntityCfg
 

@@ -17,7 +17,7 @@ from flow_rl.utils.check import require_package
 
 # colours as RGB, the order of camera images
 _INK, _PAPER = (32, 36, 44), (247, 248, 250)
-_MARKS = {"running": (150, 158, 170), "success": (34, 160, 84), "failure": (206, 64, 56)}
+_MARKS = {"running": (150, 158, 170), "success": (34, 160, 84), "failure": (206, 64, 56), "ended": (37, 99, 235)}
 _GAP, _HEADER = 6, 34
 
 
@@ -26,8 +26,9 @@ def tile(images: np.ndarray, marks: Sequence[str], title: str = "") -> np.ndarra
 
     Args:
         images: Camera pictures, shape (E, height, width, 3), uint8 RGB.
-        marks: ``"running"``, ``"success"`` or ``"failure"`` of each environment; sets the frame's colour.
-        title: Text of the header; a count of successes is added on its right.
+        marks: ``"running"``, ``"success"``, ``"failure"``, or ``"ended"`` where success is not known, of each
+            environment; sets the frame's colour.
+        title: Text of the header; a count of successes, or of those that ended, is added on its right.
     """
     num, height, width = images.shape[:3]
     columns = math.ceil(math.sqrt(num))
@@ -40,11 +41,12 @@ def tile(images: np.ndarray, marks: Sequence[str], title: str = "") -> np.ndarra
         left = _GAP + (index % columns) * (width + _GAP)
         canvas[top : top + height, left : left + width] = image
         _draw_mark(canvas[top - 3 : top + height + 3, left - 3 : left + width + 3], mark)
-    count = f"success {sum(mark == 'success' for mark in marks)}/{num}"
+    counted = "ended" if "ended" in marks else "success"
+    count = f"{counted} {marks.count(counted)}/{num}"
     margin = _GAP + 2
     scale = 0.6 * min(1.0, (canvas.shape[1] - 3 * margin) / (_text_width(title) + _text_width(count)))
     _text(canvas, title, (margin, 24), _INK, scale)
-    _text(canvas, count, (canvas.shape[1] - _text_width(count, scale) - margin, 24), _MARKS["success"], scale)
+    _text(canvas, count, (canvas.shape[1] - _text_width(count, scale) - margin, 24), _MARKS[counted], scale)
     return canvas
 
 
