@@ -50,4 +50,4 @@ def test_it_solves_the_point_mass():
 @pytest.mark.slow
 def test_it_swings_the_pendulum_up():
     """As far as rsl_rl's own PPO does; benchmarks/pendulum holds five seeds of both."""
-    assert pendulum.learn("flow_rl", seed=0)["return"] > -400.0
+    assert pendulum.learn_ppo("flow_rl", seed=0)["return"] > -400.0
