@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     with (
         launch.launch_env(args, env_cfg) as env,
-        DemoWriter(output, env_args=origin, overwrite=args.overwrite) as writer,
+        DemoWriter(output, env_args=origin | {"fps": round(1.0 / env.step_dt, 6)}, overwrite=args.overwrite) as writer,
     ):
         expert = make_expert(env)
         try:

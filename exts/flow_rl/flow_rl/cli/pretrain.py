@@ -14,7 +14,7 @@ from flow_rl.utils.check import InputError
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, learn, write the checkpoint."""
     parser = options.Parser(__doc__, num_envs=None)
-    parser.add_argument("--demos", type=Path, required=True, help="HDF5 file in the robomimic / Isaac Lab Mimic layout")
+    parser.add_argument("--demos", required=True, help="HDF5 file, or data set of Minari or LeRobot")
     parser.add_argument("--obs_keys", nargs="+", help="datasets below obs to learn from; by default the task's")
     parser.add_argument("--filter_key", metavar="KEY", help="learn from the episodes that mask/KEY of the file names")
     parser.add_argument("--output", type=Path, help="checkpoint to write; in the folder of the logs by default")
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args, overrides = parser.parse(argv)
 
     from flow_rl.cli import launch
+    from flow_rl.demos.convert import as_hdf5
     from flow_rl.demos.reader import load_demos
     from flow_rl.pretrain.trainer import build_policy, check_settings, data_warnings, pretrain
 
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         output = args.output or log_dir / "pretrained.pt"
         options.refuse_overwrite("--output", output, args.overwrite)
         check_settings(cfg)
-        demos = load_demos(args.demos, obs_keys=args.obs_keys or cfg.obs_keys, filter_key=args.filter_key)
+        with as_hdf5(args.demos) as path:
+            demos = load_demos(path, obs_keys=args.obs_keys or cfg.obs_keys, filter_key=args.filter_key)
         if args.filter_key is None and demos.filter_keys:
             print(f"[flow_rl] all episodes; --filter_key would choose some: {', '.join(demos.filter_keys)}")
         origin = demos.env_args.get("task")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Demonstrations: writing, reading and serving them as action chunks.
+"""Demonstrations: writing, reading, converting and serving them as action chunks.
 
 The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their tools read ours and we read theirs::
 
@@ -11,6 +11,9 @@ The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their to
     data/demo_i/actions      (T, A)   one row per control tick
     data/demo_i/rewards      (T,)
     data/demo_i/dones        (T,)
+
+Files that were converted have, where the original has them, ``data/demo_i/next_obs/<group>``, whose last row was seen
+after the last action, and ``data/demo_i/truncations`` (T,), whether an episode was cut rather than ended.
 
 Images are packed one by one with lzf, which h5py brings along: those of plain scenes shrink five to eight times. In
 memory they are raw, height x width x 3 bytes each.

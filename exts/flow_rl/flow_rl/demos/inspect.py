@@ -43,7 +43,7 @@ class Column:
 class Inspection:
     """All that is said of a file."""
 
-    path: Path
+    path: str | Path
     lengths: list[int] = field(default_factory=list)
     """Samples of each episode."""
     returns: list[float] = field(default_factory=list)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,7 +191,7 @@ def _read(
         actions=np.concatenate([actions for _, actions, _ in episodes]),
         lengths=np.array([len(actions) for _, actions, _ in episodes]),
         names=names,
-        env_args=_read_env_args(data),
+        env_args=read_env_args(data),
         images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
     )
 
@@ -227,7 +228,9 @@ def _read_episode(
         )
     actions = _columns(episode["actions"], f"{where}/actions")
     items = _obs_items(episode, where, obs_keys, actions)
-    images = {name: np.asarray(item) for name, item in items.items() if item.ndim == 4 and item.dtype == np.uint8}
+    images = {
+        name: channels_first(item[()]) for name, item in items.items() if item.ndim == 4 and item.dtype == np.uint8
+    }
     vectors = [
         _columns(item, f"{item.file.filename}:{item.name}") for name, item in items.items() if name not in images
     ]
@@ -280,10 +283,23 @@ def _columns(dataset: h5py.Dataset, where: str) -> np.ndarray:
             f"{where} has shape {dataset.shape} and type {dataset.dtype}. Valid: numbers of shape (T, width). "
             "Images are bytes of shape (T, C, H, W). Choose other keys with --obs_keys."
         )
-    return np.asarray(dataset, dtype=np.float32).reshape(len(dataset), -1)  # (T, width)
+    return flat_rows(np.asarray(dataset, dtype=np.float32))
 
 
-def _read_env_args(data: h5py.Group) -> dict[str, Any]:
+def flat_rows(values: np.ndarray) -> np.ndarray:
+    """Return values (T, ...) as rows (T, width), also where T is 0; numbers (T,) are one column."""
+    return values.reshape(len(values), math.prod(values.shape[1:]))
+
+
+def channels_first(values: np.ndarray) -> np.ndarray:
+    """Return images (T, C, H, W) of bytes where they are (T, H, W, C), as robomimic keeps them; all else as it is."""
+    if values.ndim != 4 or values.dtype != np.uint8:
+        return values
+    last = values.shape[3] in (1, 3) and values.shape[1] not in (1, 3)
+    return np.ascontiguousarray(np.moveaxis(values, 3, 1)) if last else values
+
+
+def read_env_args(data: h5py.Group) -> dict[str, Any]:
     """Return the JSON description of the origin, or an empty one if there is none."""
     try:
         env_args = json.loads(data.attrs.get("env_args", "{}"))

@@ -55,8 +55,9 @@ class DemoWriter:
         *,
         obs: Mapping[str, np.ndarray],
         actions: np.ndarray,
-        rewards: np.ndarray,
+        rewards: np.ndarray | None,
         dones: np.ndarray,
+        more: Mapping[str, np.ndarray] | None = None,
         **attrs: bool | int | float | str,
     ) -> None:
         """Append one episode and flush it.
@@ -64,19 +65,22 @@ class DemoWriter:
         Args:
             obs: Observation groups, each of shape (T, ...).
             actions: Actions per control tick, shape (T, A).
-            rewards: Rewards, shape (T,).
+            rewards: Rewards, shape (T,), if there are any.
             dones: Whether the episode ended at this tick, shape (T,).
+            more: Further datasets by path, such as ``next_obs/policy``.
             attrs: Facts about the episode, such as success, seed and strategy.
         """
         file = self._open()
         # the episode is built aside and moved in one step: readers never see half of it
         episode = file.create_group("pending")
-        for name, value in obs.items():
+        for name, value in ({f"obs/{name}": value for name, value in obs.items()} | dict(more or {})).items():
             # the plain areas of pictures pack well
-            packed = {"compression": "lzf", "chunks": (1, *value.shape[1:])} if np.ndim(value) == 4 else {}
-            episode.create_dataset(f"obs/{name}", data=value, **packed)
+            pictures = np.ndim(value) == 4 and len(value) > 0
+            packed = {"compression": "lzf", "chunks": (1, *value.shape[1:])} if pictures else {}
+            episode.create_dataset(name, data=value, **packed)
         episode.create_dataset("actions", data=np.asarray(actions, dtype=np.float32))
-        episode.create_dataset("rewards", data=np.asarray(rewards, dtype=np.float32))
+        if rewards is not None:
+            episode.create_dataset("rewards", data=np.asarray(rewards, dtype=np.float32))
         episode.create_dataset("dones", data=np.asarray(dones, dtype=np.uint8))
         episode.attrs.update({"num_samples": len(actions), **attrs})
         file.move("pending", f"data/demo_{self.num_demos}")
