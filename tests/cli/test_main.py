@@ -18,7 +18,7 @@ from flow_rl.configs import learners as find_learners
 
 OPTIONS = {
     "collect": ["--task", "--num_envs", "--num_demos", "--quality", "--keep", "--output", "--overwrite"],
-    "data": ["{info,check,filter,convert}"],
+    "data": ["{info,check,filter,convert,replay}"],
     "pretrain": ["--task", "--seed", "--device", "--demos", "--obs_keys", "--output", "--logger"],
     "evaluate": ["--checkpoint", "--package", "--policy", "--sampling", "--delay", "--video", "--num_envs", "--viz"],
     "compare": ["--checkpoints", "--names", "--video", "(default: 9)"],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Look into a file of demonstrations, find what is wrong with it, keep a part of it, or convert it.
+"""Look into a file of demonstrations, find what is wrong with it, keep a part of it, convert or replay it.
 
 Files are HDF5 in the layout of robomimic and Isaac Lab Mimic, folders are data sets of Minari or LeRobot, and a name
 such as D4RL/door/human-v2 is that of one of Minari's.
@@ -10,6 +10,7 @@ such as D4RL/door/human-v2 is that of one of Minari's.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one of the commands."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["replay"]:  # which starts a simulator and takes its options
+        from flow_rl.cli import replay
+
+        sys.argv[0] = "flow-rl data replay"
+        replay.main(words[1:])
+        return
+    args = _parser().parse_args(words)
+    with options.one_line_errors():
+        {"filter": _filter, "convert": _convert}.get(args.command, _inspect)(args)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (
@@ -52,21 +66,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_argument("--keys", nargs="+", metavar="NEW=KEY", help=names)
     command.add_argument("--lossless", action="store_true", help="LeRobot: keep pictures as they are, not as films")
     command.add_argument("--overwrite", action="store_true", help="replace an existing file or data set")
-    args = parser.parse_args(argv)
+    text = "play the actions again and count successes; its own --help lists the options"
+    commands.add_parser("replay", help=text, add_help=False)
+    return parser
 
-    with options.one_line_errors():
-        if args.command == "filter":
-            options.refuse_overwrite("output", args.output, args.overwrite)
-            _filter(args)
-            return
-        if args.command == "convert":
-            _convert(args)
-            return
-        from flow_rl.demos.inspect import inspect
 
-        with as_hdf5(args.file) as path:
-            found = inspect(path)
-        found.path = args.file
+def _inspect(args: argparse.Namespace) -> None:
+    from flow_rl.demos.inspect import inspect
+
+    with as_hdf5(args.file) as path:
+        found = inspect(path)
+    found.path = args.file
     if args.command == "info":
         _print(found)
     for kind, texts in (("fault", found.faults), ("warning", found.warnings)):
@@ -80,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _filter(args: argparse.Namespace) -> None:
     from flow_rl.demos.inspect import keep
 
+    options.refuse_overwrite("output", args.output, args.overwrite)
     names = ("successes", "best", "first", "filter_key")
     with as_hdf5(args.file) as path:
         kept, total = keep(path, args.output, **{name: getattr(args, name) for name in names})

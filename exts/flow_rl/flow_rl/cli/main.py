@@ -19,7 +19,7 @@ from flow_rl.utils.names import is_gym
 
 COMMANDS = {
     "collect": "write demonstrations of a task's scripted expert",
-    "data": "look into, check, filter or convert a file of demonstrations",
+    "data": "look into, check, filter, convert or replay a file of demonstrations",
     "pretrain": "learn a policy from demonstrations by flow matching",
     "train": "fine-tune a policy by reinforcement learning (Isaac Lab's command)",
     "evaluate": "measure a policy's success, and film it",

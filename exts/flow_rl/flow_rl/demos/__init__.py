@@ -11,6 +11,7 @@ The file is the HDF5 layout shared by robomimic and Isaac Lab Mimic, so their to
     data/demo_i/actions      (T, A)   one row per control tick
     data/demo_i/rewards      (T,)
     data/demo_i/dones        (T,)
+    data/demo_i/initial_state/<kind>/<asset>/<quantity>  (1, ...)   see :mod:`flow_rl.demos.states`
 
 Files that were converted have, where the original has them, ``data/demo_i/next_obs/<group>``, whose last row was seen
 after the last action, and ``data/demo_i/truncations`` (T,), whether an episode was cut rather than ended.

@@ -13,6 +13,7 @@ import torch
 from flow_rl.evaluation.episodes import has_success
 from flow_rl.utils.progress import progress_bar
 
+from .states import scene_state
 from .writer import DemoWriter
 
 _PATIENCE = 4
@@ -106,6 +107,7 @@ def collect(
 
     obs, _ = env.reset(seed=seed)
     expert.reset(torch.arange(env.num_envs, device=env.device))
+    starts = {path: value.clone() for path, value in scene_state(env).items()}
     with progress_bar(num_demos, "collect", "demo", show=progress) as bar:
         try:
             while writer.num_demos < num_demos:
@@ -121,10 +123,13 @@ def collect(
                 success = env.termination_manager.get_term("success") | rests if knows_success else None
                 for env_id in env_ids.tolist():
                     episode = _named(recorder.take(env_id))
-                    facts = {"strategy": expert.strategies[int(strategy[env_id])], "seed": seed}
+                    start = {f"initial_state/{path}": value[[env_id]].cpu().numpy() for path, value in starts.items()}
+                    facts = {"strategy": expert.strategies[int(strategy[env_id])], "seed": seed, "more": start}
                     facts |= {"success": bool(success[env_id])} if knows_success else {}
                     waiting[rounds[env_id]][env_id] = episode | facts
                     rounds[env_id] += 1
+                for path, value in scene_state(env).items():  # of the next episodes, which have begun
+                    starts[path][env_ids] = value[env_ids]
                 expert.reset(env_ids)
                 while len(waiting[written_rounds]) == env.num_envs:
                     write_round(written_rounds)

@@ -39,6 +39,8 @@ class Episode:
     """Whether the episode was cut, rather than ended by what happened in it."""
     last_obs: dict[str, np.ndarray] | None = None
     """What was observed after the last action, each of shape (O,) or (C, H, W), if the file has it."""
+    start: dict[str, np.ndarray] | None = None
+    """Where everything stood at the beginning, if the file has it; see :mod:`flow_rl.demos.states`."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else is known: success, seed, strategy, the task in words."""
 
@@ -177,7 +179,12 @@ def _episode(group: h5py.Group, where: str) -> Episode:
     facts = {key: value for key, value in group.attrs.items() if key != "num_samples"}
     cut = np.any(group["truncations"]) if "truncations" in group else not facts.get("success", True)
     rewards = np.ravel(group["rewards"][()]) if "rewards" in group else None
-    return Episode(obs, flat_rows(actions), rewards, bool(cut), last, facts)
+    start: dict[str, np.ndarray] = {}
+    if isinstance(group.get("initial_state"), h5py.Group):
+        group["initial_state"].visititems(
+            lambda path, item: start.update({path: item[0]} if isinstance(item, h5py.Dataset) else {})
+        )
+    return Episode(obs, flat_rows(actions), rewards, bool(cut), last, start or None, facts)
 
 
 def _arrays(obs: h5py.Group | h5py.Dataset | None) -> dict[str, np.ndarray]:
