@@ -5,8 +5,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from flow_rl.cli import pretrain
+from flow_rl.cli import data, pretrain
 from flow_rl.demos.writer import DemoWriter
 from flow_rl.utils.checkpoint import load_checkpoint
 
@@ -47,3 +48,15 @@ def test_an_outlier_is_warned_of_unless_percentiles_set_the_scale(call, demos, c
     assert scale[6] > 1e5
     scale = call(demos, "agent.normalization=quantile")["actor_state_dict"]["action_normalizer.scale"]
     assert "warning" not in capsys.readouterr().out and scale.max() < 1.0
+
+
+def test_a_minari_set_is_learnt_from_directly(call, demos, tmp_path, monkeypatch, capsys):
+    """By its folder and by its name; the range of its actions is that of the file it was made of."""
+    pytest.importorskip("minari", reason="minari is not installed")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    data.main(["convert", str(demos), str(tmp_path / "mine" / "lift-v0"), "--to", "minari"])
+    scale = call(demos)["actor_state_dict"]["action_normalizer.scale"]
+    for source in (tmp_path / "mine" / "lift-v0", "mine/lift-v0"):
+        capsys.readouterr()
+        assert torch.equal(call(source)["actor_state_dict"]["action_normalizer.scale"], scale)
+        assert f"{source}: 20 episodes" in capsys.readouterr().out

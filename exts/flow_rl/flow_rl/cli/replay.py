@@ -13,11 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flow_rl.cli import options
 from flow_rl.demos.convert import as_hdf5
-from flow_rl.demos.episodes import read_hdf5
+from flow_rl.demos.episodes import Episode, read_hdf5
 from flow_rl.utils.check import InputError, require
+
+if TYPE_CHECKING:
+    import torch
 
 SETTLED = ("env.seed=", "env.scene.num_envs=", "env.sim.device=")
 """Overrides of a collection that a replay decides anew."""
@@ -25,8 +29,12 @@ SETTLED = ("env.seed=", "env.scene.num_envs=", "env.sim.device=")
 
 def main(argv: Sequence[str]) -> None:
     """Check the input, play the episodes, print which succeed, then film the first ones."""
-    with options.one_line_errors():
-        words = as_collected(argv)
+    words, episodes = list(argv), []
+    if words and not words[0].startswith("-"):
+        with options.one_line_errors(), as_hdf5(words[0]) as path:
+            recording = read_hdf5(path, with_obs=False)
+            episodes = [episode for episode in recording.episodes if len(episode)]
+            words = as_collected(words, recording.env_args)
     parser = options.Parser(__doc__)
     parser.add_argument("file", help="file, folder or name of a data set")
     parser.add_argument("--first", type=int, metavar="N", help="only the first N episodes")
@@ -45,8 +53,7 @@ def main(argv: Sequence[str]) -> None:
             value = getattr(args, option)
             require(value is None or value >= 1, f"--{option}", value, "1 or more", "leave it out.")
         options.refuse_overwrite("--video", args.video, args.overwrite)
-        with as_hdf5(args.file) as path:
-            episodes = [episode for episode in read_hdf5(path).episodes if len(episode)][: args.first]
+        episodes = episodes[: args.first]
         require(bool(episodes), "file", args.file, "one whose episodes have samples", "collect some.")
         num_envs = min(args.num_envs, len(episodes))
         env_cfg = launch.env_config(args, overrides, horizon=1, num_envs=num_envs)
@@ -74,12 +81,8 @@ def main(argv: Sequence[str]) -> None:
         print(f"[flow_rl] film in {args.video}")
 
 
-def as_collected(words: Sequence[str]) -> list[str]:
-    """Return a command line that also says what its first word, the file, says of task and overrides."""
-    if not words or words[0].startswith("-"):
-        return list(words)  # is refused, or asks for help
-    with as_hdf5(words[0]) as path:
-        origin = read_hdf5(path).env_args
+def as_collected(words: list[str], origin: dict[str, Any]) -> list[str]:
+    """Return a command line that also says what ``env_args`` of the file, its first word, say of task and overrides."""
     own = [word for word in words[1:] if "=" in word and not word.startswith("-")]
     options_ = [word for word in words if word not in own]
     recorded = [word for word in origin.get("overrides", ()) if not word.startswith(SETTLED)]
@@ -90,7 +93,7 @@ def as_collected(words: Sequence[str]) -> list[str]:
     return [*options_, *recorded, *own]
 
 
-def fit(env, episodes, source: str) -> None:
+def fit(env: Any, episodes: Sequence[Episode], source: str) -> None:
     """Raise an InputError unless an environment takes the actions of the episodes, and knows where they begin."""
     from flow_rl.demos.states import scene_state
     from flow_rl.evaluation.replay import has_starts
@@ -110,7 +113,7 @@ def fit(env, episodes, source: str) -> None:
                 )
 
 
-def held(env):
+def held(env: Any) -> torch.Tensor:
     """Return which actions go on when a demonstration is over, shape (A,): a gripper's, but no changes of pose."""
     import torch
 
@@ -126,7 +129,7 @@ def held(env):
     return holds
 
 
-def marked(episodes) -> str:
+def marked(episodes: Sequence[Episode]) -> str:
     """Return how many episodes are marked as successes, and of how many."""
     marks = [bool(episode.facts["success"]) for episode in episodes if "success" in episode.facts]
     return f"{sum(marks)} of {len(marks)}" if marks else "not marked"

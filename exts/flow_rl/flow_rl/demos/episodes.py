@@ -68,15 +68,20 @@ class Recording:
         return int(found)
 
 
-def read_hdf5(path: str | Path) -> Recording:
-    """Return the episodes of a file in the layout of :mod:`flow_rl.demos`, of robomimic or of Isaac Lab Mimic."""
+def read_hdf5(path: str | Path, *, with_obs: bool = True) -> Recording:
+    """Return the episodes of a file in the layout of :mod:`flow_rl.demos`, of robomimic or of Isaac Lab Mimic.
+
+    Args:
+        path: File.
+        with_obs: Whether observations are read, which may be large.
+    """
     with open_demos(path) as file:
         env_args = read_env_args(file["data"])
 
     def episodes() -> Iterator[Episode]:
         with open_demos(path) as file:
             for name in demo_names(file, path):
-                yield _episode(file["data"][name], f"{path}:data/{name}")
+                yield _episode(file["data"][name], f"{path}:data/{name}", with_obs)
 
     return Recording(episodes(), env_args)
 
@@ -91,7 +96,7 @@ def write_hdf5(recording: Recording, path: str | Path) -> int:
                 steps = len(episode)
                 ends = np.arange(steps) == steps - 1
                 more = {"truncations": np.asarray(ends & episode.truncated, dtype=np.uint8)}
-                for key, last in (episode.last_obs or {}).items():
+                for key, last in (episode.last_obs or {}).items() if steps else ():
                     more[f"next_obs/{key}"] = np.concatenate([episode.obs[key][1:], last[None]])
                 arrays = {"obs": episode.obs, "actions": episode.actions, "rewards": episode.rewards, "dones": ends}
                 writer.write(**arrays, more=more, **episode.facts)
@@ -164,18 +169,19 @@ def first_of(recording: Recording) -> tuple[Episode, Iterator[Episode]]:
     return first, itertools.chain([first], episodes)
 
 
-def _episode(group: h5py.Group, where: str) -> Episode:
+def _episode(group: h5py.Group, where: str, with_obs: bool) -> Episode:
     """Return what a group of an HDF5 file holds."""
     if not isinstance(group.get("actions"), h5py.Dataset):
         raise InputError(f"{where} has no dataset 'actions'. See flow-rl data check, and flow-rl data filter.")
-    actions, obs = group["actions"][()], _arrays(group.get("obs"))
+    actions = group["actions"][()]
+    obs, following = (_arrays(group.get(name) if with_obs else None) for name in ("obs", "next_obs"))
     for key, values in obs.items():
         if len(values) != len(actions):
             raise InputError(
                 f"{where} has {len(actions)} actions, but {len(values)} of obs/{key}. See flow-rl data check."
             )
-    following = _arrays(group.get("next_obs"))
-    last = {key: following[key][-1] for key in obs} if len(actions) > 0 and obs.keys() <= following.keys() else None
+    is_known = len(actions) > 0 and bool(obs) and obs.keys() <= following.keys()
+    last = {key: following[key][-1] for key in obs} if is_known else None
     facts = {key: value for key, value in group.attrs.items() if key != "num_samples"}
     cut = np.any(group["truncations"]) if "truncations" in group else not facts.get("success", True)
     rewards = np.ravel(group["rewards"][()]) if "rewards" in group else None

@@ -103,6 +103,8 @@ def _episodes(dataset: Any) -> Iterator[Episode]:
             if not rows:
                 return np.zeros((0, *shape), np.float32)
             values = np.stack([row[name].numpy() for row in rows])
+            if dataset.meta.features[name]["dtype"] == "image":  # those of films come as bytes
+                values = np.rint(255.0 * values).astype(np.uint8)
             return values[:, None] if values.ndim == 1 else values
 
         facts: dict[str, Any] = {}
