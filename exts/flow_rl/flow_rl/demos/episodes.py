@@ -39,10 +39,10 @@ class Episode:
     """Whether the episode was cut, rather than ended by what happened in it."""
     last_obs: dict[str, np.ndarray] | None = None
     """What was observed after the last action, each of shape (O,) or (C, H, W), if the file has it."""
-    start: dict[str, np.ndarray] | None = None
-    """Where everything stood at the beginning, if the file has it; see :mod:`flow_rl.demos.states`."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else is known: success, seed, strategy, the task in words."""
+    start: dict[str, np.ndarray] | None = None
+    """Where everything stood at the beginning, if the file has it; see :mod:`flow_rl.demos.states`."""
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -190,7 +190,7 @@ def _episode(group: h5py.Group, where: str, with_obs: bool) -> Episode:
         group["initial_state"].visititems(
             lambda path, item: start.update({path: item[0]} if isinstance(item, h5py.Dataset) else {})
         )
-    return Episode(obs, flat_rows(actions), rewards, bool(cut), last, start or None, facts)
+    return Episode(obs, flat_rows(actions), rewards, bool(cut), last, facts, start or None)
 
 
 def _arrays(obs: h5py.Group | h5py.Dataset | None) -> dict[str, np.ndarray]:
