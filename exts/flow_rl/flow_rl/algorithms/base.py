@@ -49,6 +49,8 @@ class FlowAlgorithm(ABC):
     """Type of the learner's settings."""
     sampler = "flow"
     """Kind of sampler of the policies that it improves."""
+    keeps_base = False
+    """Whether it leaves the flow as it is, so that a policy that somebody else made may stand in its place."""
 
     def __init__(
         self,
@@ -84,7 +86,7 @@ class FlowAlgorithm(ABC):
         """
         kind = actor.cfg.sampler.kind
         require(
-            kind == self.sampler,
+            kind == self.sampler or actor.base is not None,
             "agent.actor.sampler.kind",
             kind,
             f"{self.sampler!r} for this learner",
@@ -129,7 +131,7 @@ class FlowAlgorithm(ABC):
         self.planned_iterations, self.iteration = num_iterations, 0
         self.num_iterations = num_iterations
         """Iteration at which training and its schedules end; further on by those that lie behind a checkpoint."""
-        self.policy_loaded = False
+        self.policy_loaded = actor.base is not None
         self.rng_state: dict | None = None
         self._apply_schedules()
 

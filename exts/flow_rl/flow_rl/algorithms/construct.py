@@ -31,6 +31,13 @@ def construct(learner: type[FlowAlgorithm], obs: TensorDict, env: VecEnv, cfg: d
     alg_class, alg_cfg = resolve_class(cfg["algorithm"])
     settings = alg_class.settings_class.parse(alg_cfg)
     actor = actor_class(obs, cfg["obs_groups"], "actor", env.num_actions, **actor_cfg)
+    require(
+        actor.base is None or alg_class.keeps_base,
+        "agent.actor.base.source",
+        actor.cfg.base.source,
+        f"null for {alg_class.__name__}, which needs gradients of a flow of its own",
+        "leave it out, or take a learner that leaves the base as it is: dsrl, residual or resip.",
+    )
     view = CriticView.make(actor, obs, cfg["obs_groups"]["critic"])
     critic_groups = cfg["obs_groups"]["critic"]
     if view is not None:
@@ -57,6 +64,8 @@ def construct(learner: type[FlowAlgorithm], obs: TensorDict, env: VecEnv, cfg: d
         rank = (cfg.get("multi_gpu") or {}).get("global_rank", 0)
         algorithm.evaluator = Evaluator(algorithm, evaluation, num_steps=cfg["num_steps_per_env"], rank=rank)
     if (mode := cfg.get("torch_compile_mode")) is not None:
+        remedy = "leave it out: what agent.actor.base.source names is not compiled."
+        require(actor.base is None, "agent.torch_compile_mode", mode, "null upon a base", remedy)
         algorithm.compile(mode)
     if (chunk_view := getattr(getattr(env, "unwrapped", env), "chunk_view", None)) is not None:
         chunk_view.sample_chunks = actor.sample_chunks  # a viewer is open

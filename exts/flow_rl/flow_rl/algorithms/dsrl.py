@@ -31,11 +31,20 @@ class Dsrl(OffPolicyAlgorithm):
 
     settings_class = DsrlSettings
     settings: DsrlSettings
+    keeps_base = True
 
     def __init__(self, env: VecEnv, actor: FlowPolicy, critic: QEnsemble, settings: DsrlSettings, **contract):
         """Build the learner, freezing all of the policy but its prior; the base class explains the arguments."""
         kind = actor.cfg.prior.kind
         require(kind == "steered", "agent.actor.prior.kind", kind, "'steered'", "leave it out: DSRL learns the prior.")
+        base = actor.base
+        require(
+            base is None or actor.sampler.takes_noise,
+            "agent.actor.base.source",
+            base and f"{base.name}, whose noise is {base.noise_shape or 'no input'}",
+            f"a policy that begins with noise of size {actor.output_dim} = H * A, which is all that DSRL learns",
+            "choose one that takes noise as an input, or the learner residual or resip.",
+        )
         require(
             not (settings.backup_entropy and critic.dueling),
             "agent.critic.dueling",

@@ -25,6 +25,7 @@ class Residual(OffPolicyAlgorithm):
 
     settings_class = ResidualSettings
     settings: ResidualSettings
+    keeps_base = True
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class Resip(PpoAlgorithm):
 
     settings_class = ResipSettings
     settings: ResipSettings
+    keeps_base = True
 
     def __init__(
         self,

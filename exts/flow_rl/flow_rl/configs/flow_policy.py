@@ -11,6 +11,7 @@ from isaaclab_rl.rsl_rl import RslRlMLPModelCfg
 from flow_rl.models.policy_settings import FlowPolicySettings
 from flow_rl.models.sampler import SamplerSettings
 from flow_rl.nn import BackboneSettings, EncoderSettings, HeadSettings, PriorSettings, SelectorSettings
+from flow_rl.policies import BaseSettings
 
 
 @configclass
@@ -44,6 +45,11 @@ class SelectorCfg(SelectorSettings):
 
 
 @configclass
+class BaseCfg(BaseSettings):
+    """Settings of a policy that somebody else may have made."""
+
+
+@configclass
 class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
     """Settings of :class:`flow_rl.models.FlowPolicy` as a model of rsl_rl."""
 
@@ -67,3 +73,6 @@ class FlowPolicyCfg(FlowPolicySettings, RslRlMLPModelCfg):
 
     selector: SelectorCfg = SelectorCfg()
     """How many chunks are drawn, of which the best is played."""
+
+    base: BaseCfg = BaseCfg()
+    """A policy that somebody else may have made, in the flow's place; for DSRL, residual and ResiP."""

@@ -149,12 +149,15 @@ def _write_vectors(policy: FlowPolicy, samples: dict[str, torch.Tensor], path: P
 
 
 def _sampler(policy: FlowPolicy) -> dict[str, Any]:
-    """How chunks are made of noise."""
+    """How chunks are made of noise; of a policy upon another one, that one says it."""
+    own = policy
+    while own.base is not None:
+        own = own.base.policy
     return {
-        "steps": policy.num_flow_steps,
-        "method": f"{'Euler' if policy.cfg.sampler.kind == 'flow' else 'DDIM'}, unrolled in policy.onnx",
-        "prediction": policy.cfg.prediction,
-        "score_coefficients": policy.score_coefs.tolist(),
+        "steps": own.num_flow_steps,
+        "method": f"{'Euler' if own.cfg.sampler.kind == 'flow' else 'DDIM'}, unrolled in policy.onnx",
+        "prediction": own.cfg.prediction,
+        "score_coefficients": own.score_coefs.tolist(),
         "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.prior.kind},
     }
 
@@ -162,12 +165,9 @@ def _sampler(policy: FlowPolicy) -> dict[str, Any]:
 def _normalised(policy: FlowPolicy, terms: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Terms with what the network, which normalises by itself, centres and divides them by."""
     normalizer = policy.observer.normalizer
-    if isinstance(normalizer, MinMaxNormalizer):
-        kind, scale = "range", normalizer.scale
-    else:  # standard deviations: the inverse of the matrix holds the directions times their deviations
-        kind, scale = "whitening", torch.linalg.inv(normalizer.matrix.double()).norm(dim=0).float()
+    kind = "range" if isinstance(normalizer, MinMaxNormalizer) else "whitening"
     sizes = [int(np.prod(term["shape"])) for term in terms]
-    splits = zip(terms, normalizer.center.split(sizes), scale.split(sizes), strict=True)
+    splits = zip(terms, normalizer.center.split(sizes), normalizer.spread().split(sizes), strict=True)
     return [
         term | {"normalisation": {"in_network": True, "kind": kind, "center": center.tolist(), "scale": scale.tolist()}}
         for term, center, scale in splits

@@ -13,7 +13,7 @@ from .policy_settings import FlowPolicySettings
 
 FREE = (
     *("num_flow_steps", "initial_noise", "intermediate_clip", "obs_clip", "score_clip"),
-    *("encoder.shift", "selector.num_candidates"),
+    *("encoder.shift", "selector.num_candidates", "base.execute_code", "base.deadline"),
 )
 """Settings that may differ: they do not change the parameters' meaning."""
 
@@ -86,6 +86,8 @@ def _differing(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
     free = set()
     if found["sampler.frozen_steps"] == 0:  # steps that are frozen now are those of the checkpoint
         free.add("sampler.frozen_steps")
+    if found["base.digest"] is not None:  # which tells whether it is the same file, wherever it lies
+        free.add("base.source")
     for slot, nothing in (("head", "none"), ("prior", "normal"), ("selector", "none")):
         if found[f"{slot}.kind"] == nothing:  # what is new there begins with nothing
             free |= {name for name in here if name.startswith(f"{slot}.")}

@@ -38,7 +38,7 @@ class CriticView(nn.Module):
         self.features = {group: f"{group}_features" for group in groups if group in actor.image_shapes}
         self.groups = [self.features.get(group, group) for group in groups]
         self.vectors = list(actor.group_dims)
-        self.sources = [*self.vectors, *actor.image_shapes]
+        self.sources = [*self.vectors, *actor.observer.image_shapes]
         self.normalizer = copy.deepcopy(actor.observer.normalizer).requires_grad_(False)
         self.encoder = copy.deepcopy(actor.observer.encoder).requires_grad_(False)
 
@@ -47,10 +47,10 @@ class CriticView(nn.Module):
         """The view of a critic that sees these groups, or None if there are no images among them."""
         images = [group for group in groups if obs[group].dim() > 2]
         require(
-            set(images) <= set(actor.image_shapes),
+            set(images) <= set(actor.observer.image_shapes),
             "agent.obs_groups.critic",
             groups,
-            f"vectors, and images that the actor sees, {sorted(actor.image_shapes)}",
+            f"vectors, and images that networks of the actor see, {sorted(actor.observer.image_shapes)}",
             "let the actor see these cameras, too, or give the critic the state.",
         )
         return CriticView(actor, groups) if images else None

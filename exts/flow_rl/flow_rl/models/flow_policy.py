@@ -12,11 +12,13 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.nn import MinMaxNormalizer, ResidualHead, TimeEmbedding, VelocityField, make_backbone, make_selector
+from flow_rl.policies import Interface, open_policy
 from flow_rl.utils.check import require, require_choice
 
+from .base_sampler import BaseSampler
 from .denoising_sampler import DenoisingSampler
 from .observer import Observer
-from .policy_export import FlowPolicyExport, VisionPolicyExport, VisionPolicyOnnx
+from .policy_export import BasedPolicyExport, FlowPolicyExport, VisionPolicyExport, VisionPolicyOnnx
 from .policy_settings import FlowPolicySettings
 from .prior import NoisePrior
 from .sampler import FlowSampler
@@ -85,13 +87,30 @@ class FlowPolicy(nn.Module):
         self.output_dim, self.horizon = output_dim, self.cfg.horizon
         self.action_dim = output_dim // self.horizon
 
-        self.observer = Observer(
-            {group: obs[group].shape[1:] for group in self.obs_groups},
-            self.cfg.obs_scaling,
-            self.cfg.obs_clip,
-            self.cfg.encoder,
-        )
+        shapes = {group: list(obs[group].shape[1:]) for group in self.obs_groups}
+        self.base = None
+        """A policy that somebody else made, in the place of the flow."""
+        if self.cfg.base.source is not None:
+            self.base = open_policy(self.cfg.base, Interface(shapes, self.horizon, self.action_dim))
+            self.cfg.base.digest = self.base.digest
+        self.image_shapes = {group: shape for group, shape in shapes.items() if len(shape) == 3}
+        """Shapes (C, H, W) of the groups of images."""
+        seen = {group: shape for group, shape in shapes.items() if self.base is None or group not in self.image_shapes}
+        self.observer = Observer(seen, self.cfg.obs_scaling, self.cfg.obs_clip, self.cfg.encoder)
         self.prior = NoisePrior(output_dim, self.cfg.initial_noise, self.latent_dim, self.cfg.prior)
+        self.sampler = self._make_flow() if self.base is None else self._make_base()
+        self.head = None
+        if self.cfg.head.kind != "none":
+            self.head = ResidualHead(output_dim, self.latent_dim, self.cfg.head)
+        self.selector = make_selector(output_dim, self.latent_dim, self.cfg.selector)
+        self.action_normalizer = MinMaxNormalizer(output_dim)
+        if self.base is not None:
+            self.action_normalizer.load_state_dict(self.sampler.units.state_dict())
+        self.output_std = torch.zeros(1)
+        """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
+
+    def _make_flow(self) -> FlowSampler:
+        """A flow to learn."""
         time_embedding = TimeEmbedding(self.cfg.time_embedding_dim)
         backbone = make_backbone(
             self.cfg.backbone,
@@ -104,9 +123,8 @@ class FlowPolicy(nn.Module):
         require_choice("agent.actor.sampler.kind", self.cfg.sampler.kind, SAMPLERS)
         sampler = SAMPLERS[self.cfg.sampler.kind]
         predicted = sampler.plain if self.cfg.prediction == "v" else self.cfg.prediction
-        velocity = VelocityField(time_embedding, backbone, output_dim, predicted)
+        velocity = VelocityField(time_embedding, backbone, self.output_dim, predicted)
         bounds = self.cfg.intermediate_clip, self.cfg.score_clip
-        self.sampler = sampler(velocity, self.cfg.num_flow_steps, *bounds, self.cfg.sampler)
         require(
             self.cfg.sampler.frozen_steps == 0 or not self.image_shapes,
             "agent.actor.sampler.frozen_steps",
@@ -114,13 +132,30 @@ class FlowPolicy(nn.Module):
             "0 for an actor that sees images, whose encoder learns with the steps that do",
             "use 0, with which all steps learn.",
         )
-        self.head = None
-        if self.cfg.head.kind != "none":
-            self.head = ResidualHead(output_dim, self.latent_dim, self.cfg.head)
-        self.selector = make_selector(output_dim, self.latent_dim, self.cfg.selector)
-        self.action_normalizer = MinMaxNormalizer(output_dim)
-        self.output_std = torch.zeros(1)
-        """Mean exploration noise, for the runner's log; the learner that adds the noise writes it here."""
+        return sampler(velocity, self.cfg.num_flow_steps, *bounds, self.cfg.sampler)
+
+    def _make_base(self) -> BaseSampler:
+        """The policy that settings name, in the flow's place."""
+        chunk = (self.horizon, self.action_dim)
+        sampler = BaseSampler(self.base, self.latent_dim, chunk, self.cfg.base.limit)
+        unseen = [group for group in self.image_shapes if group not in self.base.groups]
+        remedy = "leave them out: what is learnt upon a policy sees vectors only."
+        require(not unseen, "agent.obs_groups.actor", unseen, f"what {self.base.name} sees", remedy)
+        require(
+            self.cfg.selector.kind == "none" or sampler.takes_noise,
+            "agent.actor.selector.kind",
+            self.cfg.selector.kind,
+            f"'none' upon {self.base.name}, which takes no noise of which several chunks could be made",
+            "leave it out, or choose a base that takes noise.",
+        )
+        if self.cfg.obs_scaling == "range":
+            normalizer, sizes = self.observer.normalizer, list(self.group_dims.values())
+            parts = zip(self.group_dims, normalizer.center.split(sizes), normalizer.scale.split(sizes), strict=True)
+            for group, center, scale in parts:
+                if group in self.base.obs_scales:
+                    center.copy_(self.base.obs_scales[group][0])
+                    scale.copy_(self.base.obs_scales[group][1])
+        return sampler
 
     @classmethod
     def from_settings(cls, settings: dict) -> FlowPolicy:
@@ -142,7 +177,9 @@ class FlowPolicy(nn.Module):
     def settings(self) -> dict:
         """Plain values from which :meth:`from_settings` builds this policy again, for checkpoints."""
         shapes = {"obs_groups": dict(self.group_dims), "image_shapes": dict(self.image_shapes)}
-        return shapes | {"action_dim": self.action_dim} | self.cfg.values()
+        values = self.cfg.values()
+        values["base"]["execute_code"] = False  # a file gives no permission
+        return shapes | {"action_dim": self.action_dim} | values
 
     """
     Shapes and slots, by the names that learners use.
@@ -154,18 +191,13 @@ class FlowPolicy(nn.Module):
         return self.observer.group_dims
 
     @property
-    def image_shapes(self) -> dict[str, list[int]]:
-        """Shapes (C, H, W) of the groups of images."""
-        return self.observer.image_shapes
-
-    @property
     def obs_dim(self) -> int:
         """Size O of all vectors together."""
         return self.observer.obs_dim
 
     @property
     def latent_dim(self) -> int:
-        """Size L of the latent."""
+        """Size L of what networks see of the latent."""
         return sum(self.observer.parts.values())
 
     @property
@@ -201,8 +233,12 @@ class FlowPolicy(nn.Module):
         self.velocity.fit(self.action_normalizer(chunks))
 
     def get_latent(self, obs: TensorDict | dict, masks=None, hidden_state=None, augment: bool = False) -> torch.Tensor:
-        """What the velocity depends on, shape (..., L), of images shifted at random where `augment` says so."""
-        return self.observer(obs, augment)
+        """What the velocity depends on, shape (..., L), of images shifted at random where `augment` says so.
+
+        Behind it a base gets what it sees (..., R), if there is one.
+        """
+        latent = self.observer(obs, augment)
+        return latent if self.base is None else torch.cat([latent, self.sampler.pack(obs)], dim=-1)
 
     def velocity_field(self, x: torch.Tensor, t: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Velocity at states (..., H * A) and times (..., 1) given latents (..., L)."""
@@ -260,7 +296,7 @@ class FlowPolicy(nn.Module):
 
         What is shown in viewers; the generator is the caller's own, so that acting is not disturbed.
         """
-        device = self.score_coefs.device
+        device = self.action_normalizer.center.device
         latent = self.get_latent({group: obs[group].to(device) for group in self.obs_groups})
         noise = torch.randn(num * len(latent), self.output_dim, generator=generator, device=generator.device)
         chunks = self.sample(latent.repeat(num, 1), noise.to(device))
@@ -316,8 +352,12 @@ class FlowPolicy(nn.Module):
 
     def as_jit(self) -> FlowPolicyExport:
         """Twin for TorchScript: (obs, noise) -> actions, with a list of images between them if there are cameras."""
+        if self.base is not None:
+            return BasedPolicyExport(self)
         return VisionPolicyExport(self) if self.image_shapes else FlowPolicyExport(self)
 
     def as_onnx(self, verbose: bool = False) -> FlowPolicyExport:
         """Twin for ONNX: (obs, noise) -> actions, with each camera's images between them."""
+        if self.base is not None:
+            return BasedPolicyExport(self)
         return VisionPolicyOnnx(self) if self.image_shapes else FlowPolicyExport(self)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .base_sampler import BaseTwin
+
 if TYPE_CHECKING:
     from .flow_policy import FlowPolicy
 
@@ -24,7 +26,8 @@ class FlowPolicyExport(nn.Module):
         super().__init__()
         self.obs_normalizer = copy.deepcopy(policy.observer.normalizer)
         self.steering = copy.deepcopy(policy.prior.steering)
-        self.sampler, self.head = copy.deepcopy(policy.sampler), copy.deepcopy(policy.head)
+        self.sampler = copy.deepcopy(policy.sampler) if policy.base is None else BaseTwin(policy.sampler)
+        self.head = copy.deepcopy(policy.head)
         self.selector = copy.deepcopy(policy.selector)
         self.action_normalizer = copy.deepcopy(policy.action_normalizer)
         self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
@@ -66,6 +69,20 @@ class FlowPolicyExport(nn.Module):
     def output_names(self) -> list[str]:
         """Names of the outputs."""
         return ["actions"]
+
+
+class BasedPolicyExport(FlowPolicyExport):
+    """The same for a policy upon another one that stays as it is, and sees some of the vectors."""
+
+    def __init__(self, policy: FlowPolicy):
+        super().__init__(policy)
+        columns = torch.arange(policy.obs_dim).split(list(policy.group_dims.values()))
+        places = dict(zip(policy.group_dims, columns, strict=True))
+        self.register_buffer("shown", torch.cat([places[group] for group in policy.base.groups]))
+
+    def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A)."""
+        return self.act(torch.cat([self.obs_normalizer(obs), obs[:, self.shown]], dim=-1), noise)
 
 
 class VisionPolicyExport(FlowPolicyExport):

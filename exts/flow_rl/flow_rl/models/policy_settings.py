@@ -15,6 +15,7 @@ from flow_rl.nn.noise_steering import PriorSettings
 from flow_rl.nn.residual_head import HeadSettings
 from flow_rl.nn.selector import SelectorSettings
 from flow_rl.nn.vision import EncoderSettings
+from flow_rl.policies.settings import BaseSettings
 from flow_rl.utils.check import require, require_choice
 
 from .sampler import SamplerSettings
@@ -82,9 +83,12 @@ class FlowPolicySettings:
     selector: SelectorSettings = field(default_factory=SelectorSettings)
     """How many chunks are drawn, of which the best is played."""
 
+    base: BaseSettings = field(default_factory=BaseSettings)
+    """A policy that somebody else may have made, in the flow's place, upon which a learner learns something more."""
+
     def regresses(self) -> bool:
         """Whether the policy is a regression of chunks: one step from zero noise, whose velocity is the chunk."""
-        return self.num_flow_steps == 1 and self.initial_noise == "zero"
+        return self.base.source is None and self.num_flow_steps == 1 and self.initial_noise == "zero"
 
     @classmethod
     def make(cls, values: dict[str, Any]) -> FlowPolicySettings:
@@ -94,7 +98,7 @@ class FlowPolicySettings:
             InputError: If there is no such setting.
         """
         nested = {"encoder": EncoderSettings, "backbone": BackboneSettings, "sampler": SamplerSettings}
-        nested |= {"head": HeadSettings, "prior": PriorSettings, "selector": SelectorSettings}
+        nested |= {"head": HeadSettings, "prior": PriorSettings, "selector": SelectorSettings, "base": BaseSettings}
         return _record(
             cls,
             {name: _record(nested[name], value or {}) if name in nested else value for name, value in values.items()},

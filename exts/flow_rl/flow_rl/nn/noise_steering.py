@@ -38,7 +38,7 @@ class NoiseSteering(nn.Module):
     """w = b tanh(u / b) with u ~ N(mean(latent), std(latent)^2) (DSRL, arXiv 2506.15799), driven by standard noise.
 
     Zero noise gives b tanh(mean / b). The paper's u is this one over b. A new one has mean 0 and deviation 1: noise
-    passes as it is where it is small, and without a bound it is the same.
+    passes as it is where it is small, and without a bound it is the same. Of longer latents it sees the first L.
     """
 
     LOG_STD = (-5.0, 2.0)
@@ -59,6 +59,7 @@ class NoiseSteering(nn.Module):
         self.net = quiet_mlp(latent_dim, settings.hidden_dims, 2 * action_dim)
         self.bounded, self.bound = bound is not None, 1.0 if bound is None else float(bound)
         self.log_std_min, self.log_std_max = self.LOG_STD
+        self.latent_dim = latent_dim
 
     def forward(self, noise: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Noise (..., D) that the flow starts from, of standard normal noise (..., D) and latents (..., L)."""
@@ -67,7 +68,7 @@ class NoiseSteering(nn.Module):
 
     def gaussian(self, latent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and logarithm of the deviation of u at latents (..., L), shapes (..., D)."""
-        mean, log_std = self.net(latent).chunk(2, dim=-1)
+        mean, log_std = self.net(latent[..., : self.latent_dim]).chunk(2, dim=-1)
         return mean, log_std.clamp(self.log_std_min, self.log_std_max)
 
     def squash(self, u: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,10 @@ class MinMaxNormalizer(_Normalizer):
         super().__init__(dim, clip)
         self.register_buffer("scale", torch.ones(dim))
 
+    def spread(self) -> torch.Tensor:
+        """Half of each column's range, shape (dim)."""
+        return self.scale
+
     def fit(self, data: torch.Tensor, min_range: float = 1e-4) -> None:
         """Take over the range of a data set, shape (N, dim)."""
         low, high = data.amin(dim=0), data.amax(dim=0)
@@ -60,6 +64,11 @@ class WhiteningNormalizer(_Normalizer):
     def __init__(self, dim: int, clip: float | None = None):
         super().__init__(dim, clip)
         self.register_buffer("matrix", torch.eye(dim))
+
+    def spread(self) -> torch.Tensor:
+        """Standard deviation of each column, shape (dim)."""
+        # the inverse of the matrix holds the directions times their deviations
+        return torch.linalg.inv(self.matrix.double()).norm(dim=0).float()
 
     def fit(self, data: torch.Tensor, min_std: float = 3e-3) -> None:
         """Take over mean and covariance of a data set, shape (N, dim).

@@ -31,7 +31,10 @@ class HeadSettings:
 
 
 class ResidualHead(nn.Module):
-    """Adds scale * tanh(net(latent, chunk)) to a chunk; a new one adds nothing (ResiP, arXiv 2407.16677)."""
+    """Adds scale * tanh(net(latent, chunk)) to a chunk; a new one adds nothing (ResiP, arXiv 2407.16677).
+
+    Of longer latents it sees the first L coordinates.
+    """
 
     def __init__(self, action_dim: int, latent_dim: int, settings: HeadSettings):
         """Build the head.
@@ -46,7 +49,7 @@ class ResidualHead(nn.Module):
         require_choice(name + "kind", settings.kind, ("none", "residual"))
         require(0 < settings.scale <= 1, name + "scale", settings.scale, "in (0, 1]", "use 0.1, the default.")
         self.net = quiet_mlp(action_dim + latent_dim, settings.hidden_dims, action_dim)
-        self.scale = float(settings.scale)
+        self.scale, self.latent_dim = float(settings.scale), latent_dim
 
     def forward(self, chunk: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Corrected chunks (..., H * A) within [-1, 1], of chunks and latents (..., L)."""
@@ -54,4 +57,4 @@ class ResidualHead(nn.Module):
 
     def correction(self, chunk: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Corrections (..., H * A) of chunks in units of the scale, within [-1, 1]."""
-        return self.net(torch.cat([latent, chunk], dim=-1)).tanh()
+        return self.net(torch.cat([latent[..., : self.latent_dim], chunk], dim=-1)).tanh()

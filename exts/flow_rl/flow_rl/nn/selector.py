@@ -50,7 +50,7 @@ class Selector(nn.Module):
             settings: Number of candidates and widths.
         """
         super().__init__()
-        self.num_candidates = settings.num_candidates
+        self.num_candidates, self.latent_dim = settings.num_candidates, latent_dim
         name = "agent.actor.selector.num_candidates"
         require(self.num_candidates >= 2, name, self.num_candidates, "an integer >= 2", "use 8, the default.")
         self.net = quiet_mlp(latent_dim + action_dim, settings.hidden_dims, 1)
@@ -77,6 +77,7 @@ class Selector(nn.Module):
 
     def values(self, chunks: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Values (..., B) of chunks (..., B, D) at latents (B, L), of which only differences at a latent mean much."""
+        latent = latent[..., : self.latent_dim]
         latent = latent.expand(chunks.shape[:-1] + latent.shape[-1:])
         return self.net(torch.cat([latent, chunks], dim=-1)).squeeze(-1)
 

@@ -118,6 +118,10 @@ def check_settings(cfg: PretrainCfg) -> None:
     require(not denoises or cfg.time_law == "uniform", "agent.time_law", cfg.time_law, valid, "use uniform.")
     frozen, field = cfg.actor.sampler.frozen_steps, "agent.actor.sampler.frozen_steps"
     require(frozen == 0, field, frozen, "0 in pretraining, where all is learnt", "set it when fine-tuning.")
+    base, field = cfg.actor.base.source, "agent.actor.base.source"
+    require(
+        base is None, field, base, "null in pretraining, which learns a flow of its own", "set it in flow-rl train."
+    )
     require_choice("agent.logger", cfg.logger, ("tensorboard", "wandb"))
     require_device("agent.device", cfg.device)
 
