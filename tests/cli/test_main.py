@@ -22,6 +22,7 @@ OPTIONS = {
     "pretrain": ["--task", "--seed", "--device", "--demos", "--obs_keys", "--output", "--logger"],
     "evaluate": ["--checkpoint", "--package", "--policy", "--sampling", "--delay", "--video", "--num_envs", "--viz"],
     "compare": ["--checkpoints", "--names", "--video", "(default: 9)"],
+    "serve": ["--checkpoint", "--package", "--host", "--port", "--deadline", "(default: 127.0.0.1)"],
     "export": ["--checkpoint", "--output", "--max_change", "--demos", "(default: 4)"],
     "watch": ["--checkpoint", "--particles", "--port", "(default: 8080)", "(default: 1)"],
     "record": ["--checkpoint", "--particles", "--formats", "(default: outputs/record)"],

@@ -54,13 +54,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def side(args: argparse.Namespace, source: str) -> argparse.Namespace:
     """Return the options of one policy: the expert's, a checkpoint's or, for a folder, an exported package's."""
     kind = "policy" if source == "expert" else "package" if Path(source).is_dir() else "checkpoint"
-    options = dict.fromkeys(("policy", "package", "checkpoint", "execute", "ensemble"))
-    options |= {
-        kind: source if kind == "policy" else Path(source),
-        "sampling": "random",
-        "quality": 1.0,
-        "expert": None,
-    }
+    options = dict.fromkeys(("policy", "package", "checkpoint", "base", "expert", "execute", "ensemble"))
+    options |= {kind: source if kind == "policy" else Path(source), "sampling": "random", "quality": 1.0}
+    options["execute_code"] = False
     return argparse.Namespace(**vars(args), **options)
 
 

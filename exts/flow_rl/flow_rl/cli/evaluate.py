@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result["conditions"] = {name: row["success"] for name, row in results.items()}
     result |= {
         "task": args.task,
-        "policy": args.policy or (source.contract if args.package else source["flow_rl"])["stage"],
+        "policy": args.policy or args.base or (source.contract if args.package else source["flow_rl"])["stage"],
         "checkpoint": args.checkpoint and str(args.checkpoint),
         "package": args.package and str(args.package),
         "sampling": options.SAMPLING[args.sampling] if args.checkpoint else None,
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.video:
         with launch.launch_env(args, film_cfg) as env:
             policy = launch.make_policy(args, env, source, horizon)
-            title = f"{args.task}  {args.policy or (args.checkpoint or args.package).stem}"
+            title = f"{args.task}  {args.policy or args.base or (args.checkpoint or args.package).stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
 

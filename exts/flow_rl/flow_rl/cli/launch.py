@@ -210,16 +210,23 @@ def _gym_config(args: argparse.Namespace, overrides: Sequence[str], horizon: int
 
 
 def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, int | None]:
-    """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's."""
+    """Return the checked checkpoint or package, if one is named, and the policy's chunk length; None for the task's.
+
+    Another's policy is opened when the environment is there.
+    """
     from flow_rl.evaluation.policies import check_sampling
     from flow_rl.utils.checkpoint import load_checkpoint
 
+    if args.base:
+        return None, None  # what it takes is known with the environment
     if args.package:
         return PolicyPackage(args.package), 1  # its runner hands out actions one by one
     if not args.checkpoint:
         # the expert decides at every control step, a trained policy as often as it was trained to
         return None, 1 if args.policy == "expert" else None
     checkpoint = load_checkpoint(args.checkpoint, args.device)
+    if (base := checkpoint["flow_rl"]["policy"].get("base")) is not None:
+        base["execute_code"] = args.execute_code
     check_sampling(checkpoint, args.sampling)
     return checkpoint, checkpoint["flow_rl"]["policy"]["horizon"]
 
@@ -233,7 +240,7 @@ def make_policy(
 ) -> Policy:
     """Return the policy for an environment; a checkpoint or package must fit it, and only packages have conditions."""
     from flow_rl.evaluation.packaged import PackagePolicy
-    from flow_rl.evaluation.policies import ExpertPolicy, checkpoint_policy, uniform_policy
+    from flow_rl.evaluation.policies import ExpertPolicy, checkpoint_policy, foreign_policy, uniform_policy
 
     action_dim = env.action_manager.total_action_dim // chunk_horizon(env.cfg)
     with one_line_errors():
@@ -241,6 +248,13 @@ def make_policy(
             return ExpertPolicy(expert_maker(args)(env))
         if args.policy:
             return uniform_policy((env.num_envs, horizon * action_dim), env.device, float(args.policy == "random"))
+        if args.base:
+            from flow_rl.configs import learners
+
+            cfg = agent_config(args.task, "residual", learners()["residual"], args.agent_overrides)
+            settings = cfg.actor.base.to_dict() | {"source": args.base, "execute_code": args.execute_code}
+            groups, chunk = cfg.obs_groups["actor"], (horizon, action_dim)
+            return foreign_policy(settings, env, groups=groups, chunk=chunk, sampling=args.sampling)
         if isinstance(source, PolicyPackage):
             options = {"execute": args.execute, "ensemble": args.ensemble}
             return PackagePolicy(source, env, conditions, args.seed, **options)

@@ -27,6 +27,7 @@ COMMANDS = {
     "play": "run a trained policy in a viewer (Isaac Lab's command)",
     "watch": "show a policy in the browser",
     "record": "write an episode as a film, a web page and a Rerun recording",
+    "serve": "offer a policy to clients of openpi's protocol",
     "export": "write a policy as a package for a robot",
     "leapp": "export a policy with LEAPP (Isaac Lab's command)",
     "benchmark": "run a suite of learners on tasks, and report from its records",

@@ -130,11 +130,21 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"--{option} {asked} and {path}={value} say different things. Valid: one of them")
 
 
+def add_code_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command line permit programs that policies are."""
+    text = "let the base run here if it is a program: a TorchScript file or a Python function"
+    parser.add_argument("--execute_code", action="store_true", help=text)
+
+
 def add_policy_options(parser: Parser) -> None:
     """Let a command line name a policy to evaluate, watch or record."""
+    add_code_option(parser)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
     source.add_argument("--package", type=Path, help="exported policy: a folder that flow-rl export wrote")
+    source.add_argument(
+        "--base", metavar="SOURCE", help="somebody else's policy, such as ws://host:port or policy.onnx"
+    )
     source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
     parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
     add_expert_options(parser)

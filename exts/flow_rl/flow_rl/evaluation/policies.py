@@ -14,6 +14,7 @@ from rsl_rl.utils import resolve_callable
 from tensordict import TensorDict
 
 from flow_rl.models import FlowPolicy, FlowPolicySettings, check_compatible
+from flow_rl.policies import BaseSettings, Interface, open_policy
 from flow_rl.utils.check import require
 
 Sampling = Literal["random", "zero", "stochastic"]
@@ -82,6 +83,38 @@ def checkpoint_policy(
     chosen = description | {"policy": settings | {"initial_noise": sampling}}
     actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": chosen}, env.device)
     return FunctionPolicy(actor, actor)
+
+
+def foreign_policy(
+    settings: dict[str, Any], env: Any, *, groups: list[str], chunk: tuple[int, int], sampling: Sampling
+) -> FunctionPolicy:
+    """Return a policy that somebody else made, as it is.
+
+    Args:
+        settings: Fields of :class:`flow_rl.policies.BaseSettings`.
+        env: Manager-based environment.
+        groups: Observation groups that it may see.
+        chunk: Actions H that are executed of each of its chunks, and their size A.
+        sampling: "random", or "zero" for a policy that takes noise.
+    """
+    shapes = env.observation_manager.group_obs_dim
+    interface = Interface({name: list(shapes[name]) for name in groups}, *chunk)
+    policy = open_policy(BaseSettings(**settings), interface)
+    shape = policy.noise_shape
+    require(
+        sampling == "random" or (sampling == "zero" and shape is not None),
+        "--sampling",
+        sampling,
+        f"random{' or zero' if shape else ''} for {policy.name}",
+        "leave it out.",
+    )
+
+    def act(obs: Any) -> torch.Tensor:
+        seen = {name: obs[name] for name in policy.groups}
+        noise = torch.zeros(env.num_envs, *shape, device=env.device) if sampling == "zero" else None
+        return policy(seen, noise)[:, : chunk[0]].flatten(1).to(env.device)
+
+    return FunctionPolicy(act)
 
 
 def check_sampling(checkpoint: dict[str, Any], sampling: Sampling) -> None:
