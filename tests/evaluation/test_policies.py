@@ -9,7 +9,13 @@ import pytest
 import torch
 from tensordict import TensorDict
 
-from flow_rl.evaluation.policies import ExpertPolicy, check_sampling, checkpoint_policy, uniform_policy
+from flow_rl.evaluation.policies import (
+    ExpertPolicy,
+    check_sampling,
+    checkpoint_policy,
+    foreign_policy,
+    uniform_policy,
+)
 from flow_rl.testing import PointMass
 from flow_rl.testing import small_config as make_cfg
 from tests.toy_env import ToyEnv, ToyExpert
@@ -136,3 +142,32 @@ def test_baselines():
     assert actions.min() >= -0.5 and actions.max() <= 0.5 and actions.std() > 0.2
     expert = ExpertPolicy(ToyExpert(ToyEnv()))
     assert expert.act(None)[0, 0] == 1 and expert.act(None)[0, 0] == 2
+
+
+def towards_origin(obs, noise):
+    """Chunks (B, 3, 2) of somebody else, longer than what is executed."""
+    return -0.5 * obs["policy"].unsqueeze(1).repeat(1, 3, 1) + 0.1 * noise.repeat(1, 2, 1)[:, :3]
+
+
+def foreign(env, **changes):
+    settings = {"source": f"{__name__}:towards_origin", "execute_code": True}
+    return foreign_policy(settings | changes, env, groups=["policy"], chunk=(2, 2), sampling="zero")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("finetuned", ["score_flow"], indirect=True)
+def test_policies_of_others_are_played_as_they_are(finetuned):
+    """As much of their chunks as the environment executes, from the noise that is asked for."""
+    _, env, obs = finetuned
+    chunk = foreign(env).act(obs)
+    torch.testing.assert_close(chunk, (-0.5 * obs["policy"]).repeat(1, 2))
+    with pytest.raises(ValueError, match=r"base.source.*a program only if.*--execute_code"):
+        foreign(env, execute_code=False)
+    with pytest.raises(ValueError, match="--sampling = 'stochastic'.*random or zero for function"):
+        foreign_policy(
+            {"source": f"{__name__}:towards_origin", "execute_code": True},
+            env,
+            groups=["policy"],
+            chunk=(2, 2),
+            sampling="stochastic",
+        )

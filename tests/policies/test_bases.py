@@ -16,6 +16,7 @@ from flow_rl.deploy import PolicyPackage
 from flow_rl.deploy.export import compare, export_package
 from flow_rl.models import Anchor, FlowPolicy
 from flow_rl.policies import BaseSettings, Interface, open_policy
+from flow_rl.policies.sources import check_exportable
 from flow_rl.pretrain.trainer import check_settings
 from flow_rl.testing import FilmedPointMass, PointMass, small_config
 from flow_rl.utils.checkpoint import load_checkpoint
@@ -327,6 +328,12 @@ def test_what_cannot_be_exported_says_why(make_runner, sources, kind):
     actor = make_runner("residual", sources[kind]).alg.actor
     with pytest.raises(ValueError, match="a policy upon .* cannot be exported: .*Remedy: play it with evaluate"):
         actor.as_jit()
+    with pytest.raises(ValueError, match="cannot be exported"):
+        check_exportable(sources[kind])
+
+
+def test_checkpoints_can_be_exported(sources):
+    check_exportable(sources["flow.pt"])
 
 
 def test_a_network_to_export_is_the_function():

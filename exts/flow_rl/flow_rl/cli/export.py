@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from flow_rl.cli import launch
     from flow_rl.demos.reader import load_demos
     from flow_rl.deploy.export import check_trained
+    from flow_rl.policies.sources import check_exportable
     from flow_rl.utils.check import require
     from flow_rl.utils.checkpoint import load_checkpoint
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         task = args.task.split(":")[-1]
         remedy = f"pass --task {facts['task']}, or a checkpoint of {task}."
         require(facts["task"] in (None, task), "--checkpoint", f"for task {facts['task']}", f"one for {task}", remedy)
+        if (base := settings.get("base", {}).get("source")) is not None:
+            check_exportable(base)
         check_trained(checkpoint)
         env_cfg = launch.env_config(args, overrides, horizon=settings["horizon"])
         shown = [*settings["obs_groups"], *settings.get("image_shapes", {})]

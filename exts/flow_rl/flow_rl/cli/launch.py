@@ -225,10 +225,19 @@ def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, 
         # the expert decides at every control step, a trained policy as often as it was trained to
         return None, 1 if args.policy == "expert" else None
     checkpoint = load_checkpoint(args.checkpoint, args.device)
-    if (base := checkpoint["flow_rl"]["policy"].get("base")) is not None:
-        base["execute_code"] = args.execute_code
+    _say_again(checkpoint["flow_rl"]["policy"].get("base"), args)
     check_sampling(checkpoint, args.sampling)
     return checkpoint, checkpoint["flow_rl"]["policy"]["horizon"]
+
+
+def _say_again(base: dict[str, Any] | None, args: argparse.Namespace) -> None:
+    """Tell a checkpoint what its base may do, and where that is by now; what is in its place is still checked."""
+    if base is None:
+        return
+    base["execute_code"] = args.execute_code
+    for name in ("source", "deadline"):
+        said = given(getattr(args, "agent_overrides", []), f"agent.actor.base.{name}")
+        base[name] = base[name] if said is None else said
 
 
 def make_policy(

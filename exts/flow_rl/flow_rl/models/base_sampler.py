@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 from torch import nn
 
-from flow_rl.nn import MinMaxNormalizer
+from flow_rl.nn import MinMaxNormalizer, SelectorSettings
 from flow_rl.policies import FrozenPolicy
-from flow_rl.utils.check import InputError
+from flow_rl.utils.check import InputError, require
 
 
 class BaseSampler(nn.Module):
@@ -45,6 +46,19 @@ class BaseSampler(nn.Module):
     def takes_noise(self) -> bool:
         """Whether the policy begins with noise as large as what is executed of its chunk."""
         return self.base.noise_shape is not None and math.prod(self.base.noise_shape) == self.output_dim
+
+    def check(self, images: Collection[str], selector: SelectorSettings) -> None:
+        """Raise an InputError about images that nobody would look at, and about a choice among equal chunks."""
+        unseen = [group for group in images if group not in self.base.groups]
+        remedy = "leave them out: what is learnt upon a policy sees vectors only."
+        require(not unseen, "agent.obs_groups.actor", unseen, f"what {self.base.name} sees", remedy)
+        require(
+            selector.kind == "none" or self.takes_noise,
+            "agent.actor.selector.kind",
+            selector.kind,
+            f"'none' upon {self.base.name}, which takes no noise of which several chunks could be made",
+            "leave it out, or choose a base that takes noise.",
+        )
 
     def pack(self, obs: dict) -> torch.Tensor:
         """What the policy sees of observations (...), side by side, shape (..., R)."""

@@ -98,7 +98,12 @@ class FlowPolicy(nn.Module):
         seen = {group: shape for group, shape in shapes.items() if self.base is None or group not in self.image_shapes}
         self.observer = Observer(seen, self.cfg.obs_scaling, self.cfg.obs_clip, self.cfg.encoder)
         self.prior = NoisePrior(output_dim, self.cfg.initial_noise, self.latent_dim, self.cfg.prior)
-        self.sampler = self._make_flow() if self.base is None else self._make_base()
+        if self.base is None:
+            self.sampler = self._make_flow()
+        else:
+            self.observer.adopt(self.base.obs_scales)
+            self.sampler = BaseSampler(self.base, self.latent_dim, (self.horizon, self.action_dim), self.cfg.base.limit)
+            self.sampler.check(self.image_shapes, self.cfg.selector)
         self.head = None
         if self.cfg.head.kind != "none":
             self.head = ResidualHead(output_dim, self.latent_dim, self.cfg.head)
@@ -133,29 +138,6 @@ class FlowPolicy(nn.Module):
             "use 0, with which all steps learn.",
         )
         return sampler(velocity, self.cfg.num_flow_steps, *bounds, self.cfg.sampler)
-
-    def _make_base(self) -> BaseSampler:
-        """The policy that settings name, in the flow's place."""
-        chunk = (self.horizon, self.action_dim)
-        sampler = BaseSampler(self.base, self.latent_dim, chunk, self.cfg.base.limit)
-        unseen = [group for group in self.image_shapes if group not in self.base.groups]
-        remedy = "leave them out: what is learnt upon a policy sees vectors only."
-        require(not unseen, "agent.obs_groups.actor", unseen, f"what {self.base.name} sees", remedy)
-        require(
-            self.cfg.selector.kind == "none" or sampler.takes_noise,
-            "agent.actor.selector.kind",
-            self.cfg.selector.kind,
-            f"'none' upon {self.base.name}, which takes no noise of which several chunks could be made",
-            "leave it out, or choose a base that takes noise.",
-        )
-        if self.cfg.obs_scaling == "range":
-            normalizer, sizes = self.observer.normalizer, list(self.group_dims.values())
-            parts = zip(self.group_dims, normalizer.center.split(sizes), normalizer.scale.split(sizes), strict=True)
-            for group, center, scale in parts:
-                if group in self.base.obs_scales:
-                    center.copy_(self.base.obs_scales[group][0])
-                    scale.copy_(self.base.obs_scales[group][1])
-        return sampler
 
     @classmethod
     def from_settings(cls, settings: dict) -> FlowPolicy:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from tensordict import TensorDict
 from torch import nn
@@ -48,6 +50,17 @@ class Observer(nn.Module):
         if self.encoder is not None:
             features = self.encoder.output_dim // len(self.image_shapes)
             self.parts |= dict.fromkeys(self.image_shapes, features)
+
+    def adopt(self, scales: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Normalise groups of vectors by a centre and a spread (O) that somebody knows, unless they are whitened."""
+        if not isinstance(self.normalizer, MinMaxNormalizer):
+            return
+        sizes = list(self.group_dims.values())
+        own = zip(self.normalizer.center.split(sizes), self.normalizer.scale.split(sizes), strict=True)
+        for group, (center, scale) in zip(self.group_dims, own, strict=True):
+            if group in scales:
+                center.copy_(scales[group][0])
+                scale.copy_(scales[group][1])
 
     def forward(self, obs: TensorDict | dict, augment: bool = False) -> torch.Tensor:
         """Latent (..., L) of observations by group, of images shifted at random where `augment` says so."""

@@ -14,7 +14,7 @@ from flow_rl.deploy.package import CONTRACT
 from flow_rl.utils.check import InputError, require
 
 from .foreign import FunctionPolicy, OnnxPolicy, TorchScriptPolicy
-from .frozen import FrozenPolicy, Interface
+from .frozen import FrozenPolicy, Interface, refusal
 from .own import CheckpointPolicy, PackagePolicy
 from .settings import FIELD, BaseSettings
 
@@ -90,6 +90,12 @@ def kind_of(source: str) -> type[FrozenPolicy]:
     remedy = "check the path, as seen from where this command runs."
     require(bool(FUNCTION.fullmatch(source)), FIELD + "source", source, VALID, remedy)
     return FunctionPolicy
+
+
+def check_exportable(source: str) -> None:
+    """Raise an InputError if what was learnt upon such a policy can never be exported with it; nothing is opened."""
+    if (why := kind_of(source).why_not_exported) is not None:
+        raise refusal(source, why)
 
 
 def check_fits(policy: FrozenPolicy, interface: Interface) -> None:
