@@ -45,7 +45,7 @@ def test_versions_at_the_borders(resolution, tmp_path):
     run(UV, "venv", "-q", "--python", ROOT / ".venv" / "bin" / "python", python.parents[1], cwd=tmp_path)
     (tmp_path / "overrides.txt").write_text("open3d ; sys_platform == 'never'\n")  # as flow_rl.sh does
     install = (UV, "pip", "install", "-q", "--no-config", "--python", python)
-    ours = f"{source}[viewers,export,wandb]"
+    ours = f"{source}[viewers,export,serve,wandb]"
     run(*install, "--resolution", resolution, "--override", tmp_path / "overrides.txt", ours, cwd=tmp_path)
     run(*install, "pytest", cwd=tmp_path)
     test = (python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml", "-W", "ignore")

@@ -372,7 +372,7 @@ def test_greetings_that_cannot_be_understood():
     greeting = {"observations": ["state"]}
     with stranger(reply_straight, greeting) as address, pytest.raises(ValueError, match="cannot be understood"):
         connected(address)
-    with stranger(reply_straight, "go away") as address, pytest.raises(ValueError, match="no policy server answers"):
+    with stranger(reply_straight, "go away") as address, pytest.raises(ValueError, match="refuses: go away"):
         connected(address)
 
 
@@ -409,10 +409,14 @@ The command, and openpi's client.
 
 
 def openpi_python() -> str:
-    """Python that has openpi-client, which wants an older numpy than ours: FLOW_RL_OPENPI_PYTHON names it."""
-    python = os.environ.get("FLOW_RL_OPENPI_PYTHON", "")
-    if not python or shutil.which(python) is None:
-        pytest.skip("FLOW_RL_OPENPI_PYTHON names no Python with openpi-client")
+    """Python of an environment with openpi-client, which wants an older numpy than ours and lives apart."""
+    beside = Path(__file__).resolve().parents[2] / ".venv-openpi" / "bin" / "python"
+    python = os.environ.get("FLOW_RL_OPENPI_PYTHON", str(beside))
+    if shutil.which(python) is None:
+        pytest.skip(
+            "no Python with openpi-client: make an environment with `pip install openpi-client typing_extensions`, and "
+            "name its Python in FLOW_RL_OPENPI_PYTHON"
+        )
     return python
 
 

@@ -69,12 +69,15 @@ class ServerPolicy(FrozenPolicy):
         options = {"compression": None, "max_size": MAX_BYTES, "open_timeout": self._deadline}
         try:
             connection = connect(self._address, **options)
-            return connection, unpack(connection.recv(timeout=self._deadline))
-        except (OSError, WebSocketException, TypeError) as error:  # a text instead of a greeting is a TypeError
+            greeting = connection.recv(timeout=self._deadline)
+        except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
             raise InputError(
                 f"{FIELD}source = {self._address!r}: no policy server answers there ({error}). Remedy: start one, for "
                 "instance with flow-rl serve, and name its host and port."
             ) from error
+        if isinstance(greeting, str):
+            raise InputError(f"{self.name} refuses: {greeting}")
+        return connection, unpack(greeting)
 
     def _ask(self, message: dict[str, Any]) -> np.ndarray:
         """The actions that answer a message."""
