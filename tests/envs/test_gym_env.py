@@ -15,7 +15,7 @@ import pytest
 import torch
 from rsl_rl.runners import OnPolicyRunner
 
-from flow_rl.cli import collect, compare, evaluate, launch, pretrain, record, train_foreign
+from flow_rl.cli import collect, compare, data, evaluate, launch, pretrain, record, train_foreign
 from flow_rl.demos.reader import load_demos
 from flow_rl.envs.gym_env import GymEnv, GymEnvCfg
 from flow_rl.envs.names import agent_settings, find_spec
@@ -225,6 +225,9 @@ def test_commands_lead_from_a_function_to_a_policy_that_learnt(tmp_path, monkeyp
     collect.main([*env, *expert, "--output", "demos.hdf5"])
     demos = load_demos("demos.hdf5")
     assert demos.num_demos == 12 and demos.env_args["task"] == f"{LINES}Line-v0"
+    data.main(["replay", "demos.hdf5", "--device", "cpu", "--first", "4"])
+    out = capsys.readouterr().out
+    assert "not where they were recorded" in out and "of 4 episodes succeed" in out
     pretrain.main([*env, "--demos", "demos.hdf5", *small, "agent.num_steps=60", "--output", "clone.pt"])
     learner = ["--agent", "score_flow", "--checkpoint", "clone.pt", "--num_envs", "6", "--max_iterations", "2"]
     train_foreign.main([*env, *learner, *small, "agent.num_steps_per_env=5", "agent.critic.hidden_dims=[16]"])

@@ -86,7 +86,7 @@ def as_collected(words: list[str], origin: dict[str, Any]) -> list[str]:
     own = [word for word in words[1:] if "=" in word and not word.startswith("-")]
     options_ = [word for word in words if word not in own]
     recorded = [word for word in origin.get("overrides", ()) if not word.startswith(SETTLED)]
-    if "--task" not in words:
+    if not {"--task", "--env"} & set(words):
         remedy = "pass --task."
         require(bool(origin.get("task")), "--task", None, "the task of the file, which does not name it", remedy)
         options_ += ["--task", origin["task"]]
@@ -120,9 +120,11 @@ def held(env: Any) -> torch.Tensor:
     from flow_rl_tasks.core.contract import describe_task
 
     holds = torch.ones(env.action_manager.total_action_dim)
+    if not hasattr(env.cfg, "set_camera"):
+        return holds  # of others, and nobody knows here what its actions mean
     try:
         terms = describe_task(env, [], [])["actions"]["terms"]
-    except InputError:  # of another package, whose meaning nobody knows here
+    except InputError:
         return holds
     for term in terms:
         holds[term["first"] : term["first"] + term["size"]] = float(term["hold"] == "last")

@@ -25,7 +25,7 @@ class ChunkedEnv:
     def __init__(self, env: Any, horizon: int):
         """Wrap an environment whose configuration has ``compute_final_obs`` set."""
         self.env, self.horizon, self.cfg, self.spec = env, horizon, env.cfg, env.spec
-        self.num_envs, self.device = env.num_envs, env.device
+        self.num_envs, self.device, self.sim = env.num_envs, env.device, env.sim
         self.step_dt = horizon * float(env.step_dt)
         self.max_episode_length = math.ceil(int(env.max_episode_length) / horizon)
         """Time limit [decisions]."""

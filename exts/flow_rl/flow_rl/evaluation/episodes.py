@@ -121,11 +121,13 @@ def play(env: Any, policy: Policy, *, seed: int, once: bool) -> torch.Tensor:
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
     policy.reset(torch.arange(env.num_envs, device=env.device))
-    env.sim.render()
+    sim = getattr(env, "sim", None)  # Gymnasium's environments have neither simulator nor viewer
+    if sim is not None:
+        sim.render()
     running = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
     solved = torch.zeros_like(running)
     with progress_bar(int(env.max_episode_length), "play", "step", show=once) as bar:
-        while env.sim.is_running() and not (once and not running.any()):
+        while (sim is None or sim.is_running()) and not (once and not running.any()):
             obs, _, terminated, truncated, _ = env.step(policy.act(obs))
             dones = terminated | truncated
             solved |= running & dones & env.termination_manager.get_term("success")
