@@ -28,7 +28,9 @@ class LineEnv:
         self.num_envs, self.device = num_envs, "cpu"
         self.scene = SimpleNamespace(get_state=self._state)
         self.sim = SimpleNamespace(is_running=lambda: True, render=lambda: None)
-        self.termination_manager = SimpleNamespace(get_term=lambda name: {"success": self.success}[name])
+        self.termination_manager = SimpleNamespace(
+            active_terms=["success"], get_term=lambda name: {"success": self.success}[name]
+        )
         self.x, self.time = torch.zeros(num_envs), torch.zeros(num_envs)
 
     def _state(self, is_relative: bool) -> dict:
