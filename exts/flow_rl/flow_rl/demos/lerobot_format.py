@@ -45,19 +45,25 @@ def their_name(key: str, is_image: bool) -> str:
 
 def read_lerobot(folder: str | Path) -> Recording:
     """Return the episodes of a data set; its frames per second and robot stand in ``env_args``."""
+    from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     path = Path(folder).resolve()
     try:
-        dataset = LeRobotDataset(path.name, root=path, return_uint8=True)
+        meta = LeRobotDatasetMetadata(path.name, root=path)
+        lengths = [meta.episodes[index]["length"] for index in range(meta.total_episodes)]
+        filled = [index for index, length in enumerate(lengths) if length > 0]
+        # with an empty episode it takes the set for incomplete, unless it is told which others are wanted
+        wanted = None if len(filled) == len(lengths) else filled
+        dataset = LeRobotDataset(path.name, root=path, episodes=wanted, return_uint8=True)
     except Exception as error:  # lerobot has no class for what it refuses
         raise InputError(
             f"{str(folder)!r} is no data set that LeRobot can open ({type(error).__name__}: {error}). Valid: version "
             "3; 'python -m lerobot.scripts.convert_dataset_v21_to_v30' brings older ones there."
         ) from error
-    meta = dataset.meta
     require(ACTION in meta.features, "features", sorted(meta.features), f"some with {ACTION!r}", "use another set.")
-    return Recording(_episodes(dataset), {"fps": meta.fps, "robot": meta.robot_type or "", "lerobot": path.name})
+    env_args = {"fps": meta.fps, "robot": meta.robot_type or "", "lerobot": path.name}
+    return Recording(_episodes(dataset, lengths), env_args)
 
 
 def write_lerobot(recording: Recording, folder: str | Path, fps: int, lossless: bool = False) -> int:
@@ -91,12 +97,13 @@ def write_lerobot(recording: Recording, folder: str | Path, fps: int, lossless: 
         return dataset.num_episodes
 
 
-def _episodes(dataset: Any) -> Iterator[Episode]:
-    """Yield the episodes of a data set."""
+def _episodes(dataset: Any, lengths: list[int]) -> Iterator[Episode]:
+    """Yield the episodes of a data set, which have these lengths."""
     features = {name for name in dataset.meta.features if name.startswith("observation.")}
-    for index in range(dataset.meta.total_episodes):
-        entry = dataset.meta.episodes[index]
-        rows = [dataset[row] for row in range(entry["dataset_from_index"], entry["dataset_to_index"])]
+    end = 0
+    for length in lengths:
+        first, end = end, end + length
+        rows = [dataset[row] for row in range(first, end)]
 
         def column(name: str, rows: list[dict] = rows) -> np.ndarray:
             shape = tuple(dataset.meta.features[name]["shape"])
