@@ -3,7 +3,9 @@
 
 """Conversion keeps what both formats can hold, in all directions, and replaces nothing else."""
 
+import importlib.util
 import json
+import sys
 
 import h5py
 import numpy as np
@@ -105,12 +107,12 @@ def test_lerobot_and_back(source, tmp_path, options, films):
     names = {"observation.state", "observation.images.front", "action", "next.reward", "next.done", "next.success"}
     assert names <= info["features"].keys() and info["codebase_version"] == "v3.0"
     assert bool(list(output.rglob("*.mp4"))) == (not options)
-    data.main(["convert", str(output), str(tmp_path / "back.hdf5")])
+    data.main(["convert", str(output), str(tmp_path / "back.hdf5"), *([] if options else ["--fps", "10"])])
     recording = read_hdf5(tmp_path / "back.hdf5")
     for found, expected in zip(recording.episodes, [e for e in episodes() if len(e)], strict=True):
         assert_same(found, expected, last=False, films=films)
         assert found.facts["task"] == TASK
-    assert recording.fps() == 20
+    assert recording.fps() == (20 if options else 10), "what was asked for, or what the set says"
 
 
 @needs_lerobot
@@ -138,6 +140,7 @@ def test_what_cannot_be_converted_is_refused(source, tmp_path, monkeypatch, caps
 
     assert "--to = None" in refusal(source, tmp_path / "folder")
     assert "another format than that of" in refusal(source, tmp_path / "copy.hdf5")
+    assert "--lossless = True" in refusal(source, tmp_path / "set-v0", "--to", "minari", "--lossless")
     assert "call it lift-v0" in refusal(source, tmp_path / "lift", "--to", "minari")
     assert "no data set that Minari can open" in refusal("nobody/knows-v3", tmp_path / "o.hdf5")
     (tmp_path / "thesis").mkdir()
@@ -149,6 +152,10 @@ def test_what_cannot_be_converted_is_refused(source, tmp_path, monkeypatch, caps
     monkeypatch.delenv(LEROBOT, raising=False)
     line = refusal(source, tmp_path / "set", "--to", "lerobot")
     assert "lerobot[dataset]==0.6.1" in line and f"{LEROBOT}=$PWD/lerobot/bin/python" in line
+    if importlib.util.find_spec("lerobot") is None:
+        monkeypatch.setenv(LEROBOT, sys.executable)
+        line = refusal(source, tmp_path / "set", "--to", "lerobot")
+        assert "lacks what is needed (ModuleNotFoundError: No module named 'lerobot')" in line
     assert not (tmp_path / "set").exists()
     data.main(["convert", str(source), str(tmp_path / "set-v0"), "--to", "minari", "--overwrite"])
     assert format_of(tmp_path / "set-v0") == "minari" and not list(tmp_path.glob(".partial*"))

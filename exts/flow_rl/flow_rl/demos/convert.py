@@ -59,8 +59,8 @@ def convert(
 ) -> tuple[int, list[int]]:
     """Write demonstrations in another format; returns how many episodes, and the places of those without samples.
 
-    The output, which must not be there, appears when it is complete. LeRobot runs in a process of its own, and HDF5
-    stands between it and the others.
+    The output appears, or takes the place of an older one, when it is complete. LeRobot runs in a process of its own,
+    and HDF5 stands between it and the others.
 
     Args:
         source: File, folder, or name of one of Minari's data sets.
@@ -76,6 +76,8 @@ def convert(
     require_choice("--to", to, FORMATS)
     origin = format_of(source)
     require(origin != to, "--to", to, f"another format than that of {source}", "see flow-rl data filter.")
+    lossy = "--to lerobot alone; other formats keep pictures as they are anyway"
+    require(not lossless or to == "lerobot", "--lossless", lossless, lossy, "leave it out.")
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if {origin, to} == {"minari", "lerobot"}:

@@ -167,10 +167,11 @@ def main() -> None:
     try:
         recording = read_lerobot(args.source) if args.direction == "read" else read_hdf5(args.source)
         chosen = with_samples(select(recording, args.keys), dropped)
+        fps = recording.fps(args.fps)
         if args.direction == "read":
-            count = write_hdf5(chosen, args.output)
+            count = write_hdf5(Recording(chosen.episodes, chosen.env_args | {"fps": fps}), args.output)
         else:
-            count = write_lerobot(chosen, args.output, recording.fps(args.fps), args.lossless)
+            count = write_lerobot(chosen, args.output, fps, args.lossless)
     except (InputError, OSError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
