@@ -23,6 +23,7 @@ missing = [name for name in ("msgspec", "websockets") if importlib.util.find_spe
 collect_ignore = ["test_server.py"] if missing else []  # which needs the extra serve
 
 H, A = 2, 2
+PLAIN = {"obs_groups": {"policy": 2}, "action_dim": A, "horizon": H, "hidden_dims": [16, 16]}
 SMALL = {"num_critic_updates": 2, "target_repeat": 1, "num_actor_updates": 2, "critic_batch_size": 8}
 SMALL |= {"actor_batch_size": 8, "warmup_steps": 0}
 MORE = {"dsrl": SMALL | {"num_distillation_updates": 2}, "residual": SMALL, "resip": {"num_learning_epochs": 1}}
@@ -57,8 +58,7 @@ class Plain(nn.Module):
 def make_checkpoint(path: Path, **settings) -> FlowPolicy:
     """Write a checkpoint of pretraining of the point mass, with ranges unlike [-1, 1]."""
     torch.manual_seed(3)
-    plain = {"obs_groups": {"policy": 2}, "action_dim": A, "horizon": H, "hidden_dims": [16, 16]}
-    policy = FlowPolicy.from_settings(plain | settings).eval()
+    policy = FlowPolicy.from_settings(PLAIN | settings).eval()
     policy.fit(torch.randn(50, 2), torch.rand(50, A) - 0.5)
     torch.save(pretrained(policy), path)
     return policy
@@ -73,27 +73,43 @@ def export_onnx(network: nn.Module, names: list[str], path: Path, batch: int = 2
     )
 
 
+class Sources(dict):
+    """Words that name each policy, by its kind; files are written when they are first asked for."""
+
+    def __init__(self, folder: Path):
+        super().__init__({"function": f"{__name__}:straight", "plain function": f"{__name__}:without_noise"})
+        self.folder = folder
+
+    def __missing__(self, kind: str) -> str:
+        path = self.folder / kind
+        makers = {
+            "flow.pt": make_checkpoint,
+            "denoising.pt": lambda path: make_checkpoint(path, sampler={"kind": "denoising"}, num_flow_steps=5),
+            "package": lambda path: export_package(
+                make_checkpoint(path.with_suffix(".pt")), point_contract(), {"policy": torch.randn(6, 2)}, path
+            ),
+            "noisy.ts": torch.jit.script(Network()).save,
+            "plain.pt": torch.jit.script(Plain()).save,
+            "noisy.onnx": lambda path: export_onnx(Network(), ["policy", "noise"], path),
+            "single.onnx": lambda path: export_onnx(Plain(), ["obs"], path, batch=1),
+        }
+        makers[kind](path)
+        self[kind] = str(path)
+        return self[kind]
+
+
+def point_contract() -> dict:
+    """What a package of the point mass says."""
+    contract = make_contract(FlowPolicy.from_settings(PLAIN))
+    contract["observations"] = [contract["observations"][0] | {"shape": [2]}]
+    contract["actions"]["terms"] = [contract["actions"]["terms"][0] | {"size": A}]
+    return contract
+
+
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory) -> dict[str, str]:
-    """Words that name each policy, by its kind."""
-    folder = tmp_path_factory.mktemp("sources")
-    policy = make_checkpoint(folder / "flow.pt")
-    make_checkpoint(folder / "denoising.pt", sampler={"kind": "denoising"}, num_flow_steps=5)
-    contract = make_contract(policy)
-    contract["observations"] = [
-        {"name": "position", "group": "policy", "shape": [2], "units": "m", "frame": "environment"}
-        | {"description": "somewhere", "of": {}}
-    ]
-    contract["actions"]["terms"] = contract["actions"]["terms"][:1]
-    contract["actions"]["terms"][0]["size"] = A
-    export_package(policy, contract, {"policy": torch.randn(6, 2)}, folder / "package")
-    torch.jit.script(Network()).save(folder / "noisy.ts")
-    torch.jit.script(Plain()).save(folder / "plain.pt")
-    export_onnx(Network(), ["policy", "noise"], folder / "noisy.onnx")
-    export_onnx(Plain(), ["obs"], folder / "single.onnx", batch=1)
-    files = ("flow.pt", "denoising.pt", "package", "noisy.ts", "plain.pt", "noisy.onnx", "single.onnx")
-    named = {name: str(folder / name) for name in files}
-    return named | {"function": f"{__name__}:straight", "plain function": f"{__name__}:without_noise"}
+def sources(tmp_path_factory) -> Sources:
+    """Policies that nobody here made."""
+    return Sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from flow_rl.policies.sources import check_exportable
 from flow_rl.pretrain.trainer import check_settings
 from flow_rl.testing import FilmedPointMass, PointMass, small_config
 from flow_rl.utils.checkpoint import load_checkpoint
-from tests.deploy.conftest import make_contract
-from tests.policies.conftest import MORE, A, H, Network, make_checkpoint, straight
+from tests.policies.conftest import MORE, A, H, Network, make_checkpoint, point_contract, straight
 
 NOISY = ["flow.pt", "denoising.pt", "package", "noisy.ts", "noisy.onnx", "function"]
 PLAIN = ["plain.pt", "single.onnx", "plain function"]
@@ -313,10 +312,7 @@ def test_one_package_holds_the_base_and_what_was_learnt(make_runner, sources, tm
     for network in (actor.head, actor.prior.steering):
         if network is not None:
             torch.nn.init.normal_(network.net[-1].weight)
-    contract = make_contract(make_checkpoint(tmp_path / "any.pt"))
-    contract["observations"] = [contract["observations"][0] | {"shape": [2]}]
-    contract["actions"]["terms"][0]["size"] = A
-    package = export_package(actor, contract, {"policy": torch.randn(6, 2)}, tmp_path / "package")
+    package = export_package(actor, point_contract(), {"policy": torch.randn(6, 2)}, tmp_path / "package")
     assert compare(actor, PolicyPackage(package.folder), torch.randn(64, 2), {}) < 1e-5
     twin, obs, noise = torch.jit.load(package.folder / "policy.pt"), torch.randn(7, 2), torch.randn(7, H * A)
     expected = actor.action_normalizer.inverse(actor.sample(actor.get_latent({"policy": obs}), noise))

@@ -72,7 +72,10 @@ def served(policy: FrozenPolicy, **options) -> Iterator[str]:
 def stranger(answer: Callable[[dict], dict | str | None], greeting: dict | str = {}) -> Iterator[str]:  # noqa: B006
     """Address of a server that is none of ours, and answers each observation so; None for never."""
 
+    connections = []
+
     def talk(connection) -> None:
+        connections.append(connection)
         connection.send(greeting if isinstance(greeting, str) else pack(greeting))
         with contextlib.suppress(ConnectionClosed):
             for message in connection:
@@ -87,6 +90,8 @@ def stranger(answer: Callable[[dict], dict | str | None], greeting: dict | str =
             yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
         finally:
             server.shutdown()
+            for connection in connections:  # whose threads would outlive the tests
+                connection.close()
             thread.join(30)
 
 
