@@ -83,6 +83,18 @@ def test_a_task_has_a_budget_of_its_own(tmp_path):
     assert all(words[words.index("--max_iterations") + 1] == "10" for words in trained)
 
 
+def test_a_task_has_seeds_of_its_own(tmp_path):
+    suite = make_suite(seeds=[0])
+    suite.tasks[TASK].seeds = [0, 5]
+    player = Player(suite, tmp_path)
+    assert [(run.learner, run.seed) for run in player.runs] == [
+        (name, seed) for seed in (0, 5) for name in ("score_flow", "rldt")
+    ]
+    suite.tasks[TASK].seeds = []
+    with pytest.raises(InputError, match=f"tasks.{TASK}.seeds = .. is not valid. Valid: at least one"):
+        suite.check()
+
+
 def test_bases_are_shared_and_nothing_is_repeated(tmp_path):
     player = Player(make_suite(), tmp_path)
     assert player.run() == []

@@ -115,7 +115,13 @@ class Harness:
         # each composes configurations, and is asked for several times a run
         self.base, self._agent_config = functools.cache(self.base), functools.cache(self._agent_config)
         self.states: dict[Run, str] = {}
-        runs = [Run(task, name, seed) for seed in suite.seeds for task in suite.tasks for name in suite.learners]
+        runs = [
+            Run(task, name, seed)
+            for seed in suite.all_seeds()
+            for task in suite.tasks
+            if seed in suite.seeds_of(task)
+            for name in suite.learners
+        ]
         self.runs = [run for run in runs if not only or any(fnmatch(run.title, pattern) for pattern in only)]
         """Seeds vary slowest, so that every pair of task and learner has a first result soon."""
         titles = "; ".join(run.title for run in runs[: len(suite.tasks) * len(suite.learners)])

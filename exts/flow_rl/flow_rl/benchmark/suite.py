@@ -45,6 +45,8 @@ class TaskEntry:
     """Words of ``flow-rl pretrain``, such as ``agent.num_steps=3000``."""
     env_steps: int | None = None
     """Control steps of training, instead of the suite's."""
+    seeds: list[int] | None = None
+    """Seeds, instead of the suite's."""
     learners: dict[str, list[str]] = field(default_factory=dict)
     """Words by entry of the suite's learners, for this task alone, such as a value range."""
 
@@ -102,11 +104,22 @@ class Suite:
     name: str = ""
     """Name of the file."""
 
+    def seeds_of(self, task: str) -> list[int]:
+        """Seeds of a task."""
+        own = self.tasks[task].seeds
+        return self.seeds if own is None else own
+
+    def all_seeds(self) -> list[int]:
+        """Seeds of all tasks, once each, in the order in which they come."""
+        return list(dict.fromkeys(seed for task in self.tasks for seed in self.seeds_of(task)))
+
     def check(self) -> None:
         """Raise an InputError unless the suite makes sense."""
         require(bool(self.tasks), "tasks", dict(self.tasks), "at least one task", "see flow-rl tasks.")
         require(bool(self.learners), "learners", dict(self.learners), "at least one learner", "see flow-rl learners.")
-        require(bool(self.seeds), "seeds", self.seeds, "at least one", "use [0, 1, 2].")
+        seeds = {"seeds": self.seeds} | {f"tasks.{task}.seeds": self.seeds_of(task) for task in self.tasks}
+        for name, each in seeds.items():
+            require(bool(each), name, each, "at least one", "use [0, 1, 2].")
         budgets = [self.env_steps, self.seconds]
         one = budgets.count(None) == 1 and all(budget is None or budget > 0 for budget in budgets)
         require(one, "env_steps, seconds", budgets, "one of them, > 0", "write env_steps: 1000000.")

@@ -81,7 +81,7 @@ def show(harness: Harness) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    seeds = harness.suite.seeds
+    seeds = harness.suite.all_seeds()
     table = Table("task", "learner", *(f"seed {seed}" for seed in seeds), title=harness.suite.name)
     rows = dict.fromkeys((run.task, run.learner) for run in harness.runs)
     states = {(run.task, run.learner, run.seed): harness.states.get(run, "missing") for run in harness.runs}
