@@ -118,6 +118,7 @@ def _check_resuming(learner: str, path: Path, pixels: bool, algorithm: dict[str,
     straight.learn(1)
     torch.manual_seed(99)
     resumed = make_runner(learner, env, pixels=pixels, **algorithm)
+    resumed.alg.planned_iterations -= 1  # what is left of its schedules
     resumed.load(str(path))
     torch.randn(7)
     resumed.learn(1)
