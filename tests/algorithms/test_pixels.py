@@ -117,7 +117,7 @@ def test_cameras_of_the_critic_are_the_actors(learner, make_runner):
     cfg = pixels_cfg(learner)
     cfg["obs_groups"]["actor"] = ["policy"]
     with pytest.raises(
-        ValueError, match=r"agent.obs_groups.critic = \['policy', 'front'\] .*images that the actor sees"
+        ValueError, match=r"agent.obs_groups.critic = \['policy', 'front'\] .*images that networks of the actor see"
     ):
         make_runner(learner, env=FilmedPointMass(8), cfg=cfg)
 

@@ -280,7 +280,7 @@ def test_states_from_before_the_slots_are_read():
     assert {"velocity.mlp.input.weight", "obs_normalizer.center", "score_coefs"} < old_state.keys()
     del old_state["score_coefs"]  # it was a setting once
     settings = policy.settings
-    for slot in ("backbone", "head", "prior", "sampler", "selector"):
+    for slot in ("backbone", "base", "head", "prior", "sampler", "selector"):
         del settings[slot]
     facts = {**settings, "obs_dim": OBS, "score_coefs": [0.5, 0.25], "stage": "finetune", "learner": "score_flow"}
     checkpoint = upgraded({"flow_rl": facts, "actor_state_dict": old_state})

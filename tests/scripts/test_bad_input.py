@@ -238,7 +238,8 @@ def test_checkpoint_does_not_choose_code(untrained):
     checkpoint = torch.load(untrained)
     checkpoint["flow_rl"]["policy"]["class_name"] = "os:abort"
     save_checkpoint(untrained, checkpoint)
-    args = argparse.Namespace(package=None, checkpoint=untrained, device="cpu", sampling="stochastic")
+    options = {"package": None, "base": None, "sampling": "stochastic", "execute_code": False, "agent_overrides": []}
+    args = argparse.Namespace(checkpoint=untrained, device="cpu", **options)
     description = launch.load_policy(args)[0]["flow_rl"]
     for build in (FlowPolicySettings.of, FlowPolicy.from_settings):
         with pytest.raises(ValueError, match=r"agent.actor = \['class_name'\] is not valid"):
