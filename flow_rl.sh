@@ -10,7 +10,7 @@ UV_VERSION=0.13.8
 MIN_DISK_GB=${FLOW_RL_MIN_DISK_GB:-10}
 
 # The commands of flow-rl, here so that help needs no environment.
-COMMANDS="collect data pretrain train evaluate compare play watch record serve export leapp benchmark demo bandit tasks learners new doctor"
+COMMANDS="collect data pretrain train evaluate compare play watch record serve export leapp report benchmark demo bandit tasks learners new doctor"
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 tool=$root/.tool

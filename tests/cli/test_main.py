@@ -27,6 +27,7 @@ OPTIONS = {
     "watch": ["--checkpoint", "--particles", "--port", "(default: 8080)", "(default: 1)"],
     "record": ["--checkpoint", "--particles", "--formats", "(default: outputs/record)"],
     "demo": ["--smoke", "--learner", "score_flow", "(default: 0)"],
+    "report": ["RUN", "--license", "(default: other)"],
     "benchmark": ["SUITE", "--records", "--jobs", "--list", "(default: outputs/benchmark)"],
     "bandit": ["--iterations", "--seed"],
     "tasks": [],

@@ -30,6 +30,7 @@ COMMANDS = {
     "serve": "offer a policy to clients of openpi's protocol",
     "export": "write a policy as a package for a robot",
     "leapp": "export a policy with LEAPP (Isaac Lab's command)",
+    "report": "write a page and a model card about a training",
     "benchmark": "run a suite of learners on tasks, and report from its records",
     "demo": "collect, pretrain, fine-tune, evaluate and report, from nothing",
     "bandit": "see RLDT at work in the plane, without a simulator",

@@ -13,28 +13,32 @@ SUCCESS_TAG = "Metrics/success_rate"
 """Scalar under which every task logs the share of successful episodes."""
 
 
-def read_scalar(log_dir: str | Path, tag: str) -> tuple[list[int], list[float]]:
-    """Iterations and values of one TensorBoard scalar, later runs of the same iteration winning.
+Curve = tuple[list[int], list[float]]
+"""Iterations and values of a scalar, sorted by iteration."""
+
+
+def read_scalars(log_dir: str | Path) -> dict[str, Curve]:
+    """All scalars that TensorBoard was given, by tag, later runs of the same iteration winning.
 
     Args:
         log_dir: Folder that holds the event files; searched recursively, so that resumed runs join up.
-        tag: Name of the scalar.
-
-    Returns:
-        Two lists of equal length, sorted by iteration; empty when the tag was never written.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    points: dict[int, float] = {}
+    points: dict[str, dict[int, float]] = {}
     for events in sorted(Path(log_dir).rglob("events.out.tfevents.*"), key=lambda p: p.stat().st_mtime):
         accumulator = EventAccumulator(str(events), size_guidance={"scalars": 0}).Reload()
-        if tag in accumulator.Tags()["scalars"]:
-            points.update({event.step: event.value for event in accumulator.Scalars(tag)})
-    steps = sorted(points)
-    return steps, [points[step] for step in steps]
+        for tag in accumulator.Tags()["scalars"]:
+            points.setdefault(tag, {}).update({event.step: event.value for event in accumulator.Scalars(tag)})
+    return {tag: (sorted(values), [values[step] for step in sorted(values)]) for tag, values in points.items()}
 
 
-def plot_learning_curve(summary: dict, curve: tuple[list[int], list[float]], path: str | Path) -> None:
+def read_scalar(log_dir: str | Path, tag: str) -> Curve:
+    """One of :func:`read_scalars`; empty when the tag was never written."""
+    return read_scalars(log_dir).get(tag, ([], []))
+
+
+def plot_learning_curve(summary: dict, curve: Curve, path: str | Path) -> None:
     """Success during training against environment steps, with both evaluations and their intervals, as a PNG.
 
     Args:
@@ -89,12 +93,13 @@ def write_report(summary: dict, folder: str | Path) -> Path:
     """
     folder = Path(folder)
     page = _PAGE.format(
+        style=STYLE,
         title=html.escape(f"{summary['task']}: {summary['learner']}"),
         note=_SMOKE_NOTE if summary["smoke"] else "",
         lead=_lead(summary),
-        before=_card("Before", "pretrained on demonstrations", summary["pretrained"], _embed(folder / "before.mp4")),
-        after=_card("After", f"fine-tuned by {summary['learner']}", summary["finetuned"], _embed(folder / "after.mp4")),
-        curve=_embed(folder / "learning_curve.png"),
+        before=_card("Before", "pretrained on demonstrations", summary["pretrained"], embed(folder / "before.mp4")),
+        after=_card("After", f"fine-tuned by {summary['learner']}", summary["finetuned"], embed(folder / "after.mp4")),
+        curve=embed(folder / "learning_curve.png"),
         phases="".join(
             f"<tr><td>{html.escape(name)}</td><td class=n>{phase['seconds']:.0f} s</td>"
             f"<td><code>{html.escape(phase['command'])}</code></td></tr>"
@@ -139,7 +144,7 @@ def _card(title: str, subtitle: str, result: dict, film: str) -> str:
     )
 
 
-def _embed(path: Path) -> str:
+def embed(path: Path) -> str:
     """A file as a data address, so that the page can be mailed around."""
     kind = {".png": "image/png", ".mp4": "video/mp4"}[path.suffix]
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
@@ -167,23 +172,26 @@ _CARD = """<section class=card><h2>{title}</h2><p>{subtitle}</p>
 {length:.0f} control steps on average</p></section>
 """
 
+STYLE = """:root { color-scheme: light dark; --line: #8884; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { margin: 1.5rem 0 .3rem; font-size: 1.1rem; }
+.lead { font-size: 1.25rem; } .big { font-size: 2.2rem; font-weight: 700; margin: .3rem 0 0; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+.card { border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; }
+.card p { margin: .2rem 0; } .card h2 { margin: 0; }
+.note { border-left: 4px solid #d97706; padding-left: .8rem; }
+video, img { width: 100%; border-radius: .3rem; } img { background: #fff; }
+table { border-collapse: collapse; width: 100%; }
+td { border-bottom: 1px solid var(--line); padding: .3rem .5rem; vertical-align: top; }
+.n { text-align: right; white-space: nowrap; }
+code, pre { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+"""
+"""Style sheet of pages about runs."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>flow_rl: {title}</title><style>
-:root {{ color-scheme: light dark; --line: #8884; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; }}
-h1 {{ font-size: 1.5rem; margin-bottom: 0; }} h2 {{ margin: 1.5rem 0 .3rem; font-size: 1.1rem; }}
-.lead {{ font-size: 1.25rem; }} .big {{ font-size: 2.2rem; font-weight: 700; margin: .3rem 0 0; }}
-.pair {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }}
-.card {{ border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; }}
-.card p {{ margin: .2rem 0; }} .card h2 {{ margin: 0; }}
-.note {{ border-left: 4px solid #d97706; padding-left: .8rem; }}
-video, img {{ width: 100%; border-radius: .3rem; }} img {{ background: #fff; }}
-table {{ border-collapse: collapse; width: 100%; }}
-td {{ border-bottom: 1px solid var(--line); padding: .3rem .5rem; vertical-align: top; }}
-.n {{ text-align: right; white-space: nowrap; }}
-code, pre {{ font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap; }}
-</style></head><body>
+{style}</style></head><body>
 <h1>{title}</h1>
 <p class=lead>{lead}</p>{note}
 <div class=pair>{before}{after}</div>
