@@ -23,7 +23,7 @@ from flow_rl.cli.main import COMMANDS
 ROOT = Path(__file__).resolve().parents[1]
 LAYOUT = {
     "exts", "tasks", "scripts", "assets", "tests", "extension.toml", "pyproject.toml", "README.md", "CHANGELOG.md",
-    "LICENSE", "CONTRIBUTING.md", "flow_rl.sh", "benchmarks", ".ci", ".gitignore", ".pre-commit-config.yaml",
+    "LICENSE", "CONTRIBUTING.md", "flow_rl.sh", "benchmarks", ".ci", ".github", ".gitignore", ".pre-commit-config.yaml",
     ".python-version",
 }  # fmt: skip
 MACHINE_TRACES = re.compile(r"(?<![\w.}])/(root|home|work|opt|Users)/|file://|pypi\.org|pythonhosted|index[-_]url\s*=")
