@@ -13,7 +13,7 @@ import sys
 import gymnasium as gym
 import pytest
 
-from flow_rl.cli import doctor, learners, main, options
+from flow_rl.cli import doctor, learners, main, options, tasks
 from flow_rl.configs import learners as find_learners
 
 OPTIONS = {
@@ -30,10 +30,10 @@ OPTIONS = {
     "report": ["RUN", "--license", "(default: other)"],
     "benchmark": ["SUITE", "--records", "--jobs", "--list", "(default: outputs/benchmark)"],
     "bandit": ["--iterations", "--seed"],
-    "tasks": [],
-    "learners": [],
+    "tasks": ["NAME"],
+    "learners": ["NAME", "--task", "--presets"],
     "new": ["{furniture,learner,task}", "--output"],
-    "doctor": [],
+    "doctor": ["--report"],
 }
 SLOW = ("torch", "gymnasium", "isaaclab", "warp", "matplotlib")
 """Modules that take long to import."""
@@ -142,8 +142,6 @@ def test_tasks_are_listed_without_a_simulator():
 
 
 def test_tasks_of_other_packages_need_not_say_everything():
-    from flow_rl.cli import tasks
-
     class Expert:
         pass
 
@@ -158,6 +156,43 @@ def test_learners_are_listed_without_importing_them():
         (line,) = [line for line in run.stdout.splitlines() if line.startswith(f"{name} ")]
         assert target in line and "Fine-tuning by" in line
     assert learners.summary("no_such_package:Class") == "(not installed)"
+
+
+def test_a_task_is_described_with_its_commands(capsys):
+    tasks.main(["FlowRL-Lift-Franka"])
+    out = capsys.readouterr().out
+    assert out.startswith("Lift a cube with a Franka Panda.\n") and "LiftExpert" in out
+    assert "learners: bc_gaussian, dppo," in out
+    commands = [line.split()[1] for line in out.splitlines() if line.startswith("flow-rl ")]
+    assert commands == ["collect", "pretrain", "train", "evaluate"]
+    with pytest.raises(SystemExit):
+        tasks.main(["FlowRL-Lift"])
+    assert "Valid: 'FlowRL-Can-Franka'" in capsys.readouterr().err
+
+
+def test_settings_of_a_learner_say_who_set_them(capsys):
+    learners.main(["score_flow", "--task", "FlowRL-Square-Franka", "--presets", "paper"])
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line[:6] == "agent."}
+    assert rows["agent.algorithm.learning_rate"][1:3] == ["3.5e-06", "presets"]
+    assert rows["agent.actor.obs_clip"][1:3] == ["5.0", "default"]
+    learners.main(["score_flow", "--task", "FlowRL-Square-Franka"])
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line[:6] == "agent."}
+    assert rows["agent.algorithm.learning_rate"][1:3] == ["4e-05", "task"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--task", "FlowRL-Lift-Franka"], "ask for the NAME of a learner"),
+        (["score_flaw"], "learner = 'score_flaw' is not valid"),
+        (["rldt", "--presets", "paper"], "name it with --task"),
+        (["rldt", "--task", "FlowRL-Lift-Franka", "--presets", "papers"], "presets=papers is no choice"),
+    ],
+)
+def test_questions_about_learners_that_have_no_answer(words, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        learners.main(words)
+    assert exit_.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_doctor_finds_this_machine_in_order(capsys):
@@ -186,6 +221,22 @@ def test_doctor_names_what_is_missing_and_the_remedy(capsys, monkeypatch, tmp_pa
     assert lines["newton"].startswith("MISSING") and "Remedy: install flow-rl again" in lines["newton"]
     assert lines["torch"].startswith("ok")
     assert lines["robot"].startswith("MISSING") and "set FLOW_RL_CACHE to a folder" in lines["robot"]
+
+
+def test_doctor_says_what_optional_parts_lack(monkeypatch):
+    monkeypatch.setattr(doctor, "has_package", lambda name: name != "websockets")
+    found = {finding.name: finding for finding in doctor.check_extras()}
+    assert found["serve"].remedy == "pip install 'flow-rl[serve]' for it." and not found["serve"].essential
+    assert "websockets" in found["serve"].value and found["export"].remedy == ""
+
+
+def test_doctor_reports_without_names_and_paths_of_the_user(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FLOW_RL_CACHE", str(tmp_path / "cache"))
+    doctor.main(["--report"])
+    out = capsys.readouterr().out
+    assert out.startswith("```text") and out.rstrip().endswith("```") and "rsl-rl-lib" in out
+    assert str(tmp_path) not in out and "~/cache" in out
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Check this machine: packages, GPU, folder of compiled kernels, the robot's file.
+"""Check this machine: packages and optional parts, GPU, disk, folder of compiled kernels, the robot's file.
 
 The exit code is 1 if something is missing without which nothing runs; how to mend it is said beside it.
 """
@@ -9,8 +9,13 @@ The exit code is 1 if something is missing without which nothing runs; how to me
 from __future__ import annotations
 
 import argparse
+import getpass
 import importlib.metadata
+import importlib.util
 import os
+import platform
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from ctypes.util import find_library
@@ -23,6 +28,19 @@ PACKAGES = ("flow-rl", "isaaclab", "torch", "warp-lang", "rsl-rl-lib", "newton",
 """Without one of these nothing runs."""
 
 REINSTALL = "install flow-rl again, with its dependencies: pip install flow-rl."
+
+
+EXTRAS = {
+    "viewers": ("rerun", "viser", "imageio_ffmpeg"),
+    "export": ("onnxruntime", "leapp"),
+    "data": ("minari",),
+    "serve": ("msgspec", "websockets"),
+    "wandb": ("wandb",),
+}
+"""Optional parts by the name of their extra, and the modules that they need."""
+
+SMALLEST_DISK = 5.0
+"""Free space below which checkpoints, films and kernels may not fit [GB]."""
 
 
 class Finding(NamedTuple):
@@ -43,23 +61,61 @@ class Finding(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the findings; exit with 1 if an essential one asks for a remedy."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter).parse_args(argv)
-    broken = False
-    for finding in check():
-        sign = "ok" if not finding.remedy else "MISSING" if finding.essential else "note"
-        print(f"{sign:7}  {finding.name:12} {finding.value}{finding.remedy and f'. Remedy: {finding.remedy}'}")
-        broken |= sign == "MISSING"
-    if broken:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser.add_argument("--report", action="store_true", help="write a text for an issue, without paths of the user")
+    args = parser.parse_args(argv)
+    findings = list(check())
+    lines = [shown(finding) for finding in findings]
+    if args.report:
+        system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {os.cpu_count()} cores"
+        lines = ["```text", system, *map(anonymous, lines), "```"]
+    print("\n".join(lines))
+    if any(finding.remedy and finding.essential for finding in findings):
         raise SystemExit(1)
+
+
+def shown(finding: Finding) -> str:
+    """A finding in one line."""
+    sign = "ok" if not finding.remedy else "MISSING" if finding.essential else "note"
+    return f"{sign:7}  {finding.name:12} {finding.value}{finding.remedy and f'. Remedy: {finding.remedy}'}"
+
+
+def anonymous(line: str) -> str:
+    """A line without the folder and the name of the user."""
+    line = line.replace(str(Path.home()), "~")
+    return re.sub(rf"\b{re.escape(getpass.getuser())}\b", "USER", line)
 
 
 def check() -> Iterator[Finding]:
     """Look at everything, one after the other."""
     yield from (check_package(name) for name in PACKAGES)
+    yield from check_extras()
     yield check_gpu()
+    yield check_disk()
     yield check_kernels()
     yield check_robot()
     yield check_films()
+
+
+def check_extras() -> Iterator[Finding]:
+    """Whether the modules of optional parts are installed."""
+    for extra, modules in EXTRAS.items():
+        if missing := [name for name in modules if not has_package(name)]:
+            yield Finding(extra, f"lacks {', '.join(missing)}", f"pip install 'flow-rl[{extra}]' for it.", False)
+        else:
+            yield Finding(extra, "installed")
+
+
+def has_package(name: str) -> bool:
+    """Whether a module can be imported; it is not."""
+    return importlib.util.find_spec(name) is not None
+
+
+def check_disk() -> Finding:
+    """Whether there is room in the present folder, where logs and outputs go."""
+    free = shutil.disk_usage(".").free / 1e9
+    remedy = "" if free >= SMALLEST_DISK else "make room, or start in a folder of another disk."
+    return Finding("disk", f"{free:.0f} GB free here", remedy, essential=False)
 
 
 def check_package(name: str) -> Finding:
