@@ -6,17 +6,21 @@
 import json
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from flow_rl.benchmark import resume
-from flow_rl.benchmark.command import CommandFailed, heed_interrupts, read_curve
-from flow_rl.benchmark.harness import Base, Harness, Run
+from flow_rl.benchmark import bases, failures, resume
+from flow_rl.benchmark.bases import Base
+from flow_rl.benchmark.command import CommandFailed, Stopped, Usage, heed_interrupts, read_curve
+from flow_rl.benchmark.harness import Harness, Run
+from flow_rl.benchmark.lease import claimed
 from flow_rl.benchmark.records import write_json
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
 from flow_rl.cli import benchmark
 from flow_rl.utils.check import InputError
+from tests.commands import Python
 
 from .conftest import point
 
@@ -50,7 +54,7 @@ class Player(Harness):
             lines = [json.dumps(point(1000 * index, 20 + 10 * index)) for index in range(3)]
             (cwd / "logs").mkdir(exist_ok=True)
             (cwd / "logs" / "evaluations.jsonl").write_text("\n".join(lines) + '\n{"iteration": 3, "env')
-        return 2**20
+        return Usage(2**20)
 
     @property
     def titles(self):
@@ -115,7 +119,7 @@ def test_learners_of_another_kind_of_policy_have_their_own(tmp_path):
     learners["dppo_frozen"] = LearnerEntry("dppo", overrides=["agent.actor.sampler.frozen_steps=1"])
     suite = make_suite(seeds=[0], learners=learners)
     player = Player(suite, tmp_path)
-    assert player.run(jobs=2) == []
+    assert player.run([{}, {}]) == []
     denoising = "agent.actor.sampler.kind=denoising"
     regressing = "agent.actor.prediction=x agent.actor.num_flow_steps=1 agent.actor.initial_noise=zero"
     policies = [TASK, f"{TASK} {denoising}", f"{TASK} {regressing}"]
@@ -188,14 +192,16 @@ def test_records_hold_what_repeats_them(tmp_path):
     assert record["base"]["success"] == 0.2 and len(record["base"]["digest"]) == 64
     assert set(record["commands"]) == {"collect", "pretrain", "evaluate", "train"}
     assert str(tmp_path) not in json.dumps(record), "no folder of this machine"
-    assert record["peak_memory_gib"] == 1.0 and record["host"]["cores"] and record["versions"]["torch"]
+    assert record["peak_memory_gib"] == 1.0 and record["peak_gpu_memory_gib"] is None and record["ranks"] == 1
+    assert record["host"]["cores"] and record["host"]["name"] and record["host"]["gpu"] is None
+    assert record["versions"]["torch"] and {"commit", "dirty", "device"} <= set(record)
 
 
 def interrupt(player, run, iterations, broken=()):
     """Leave what a run leaves that is stopped after its last checkpoint: evaluations, and checkpoints by iteration."""
     folder = player.folder / TASK / run.learner / f"seed_{run.seed}"
 
-    class Stopped(Exception):
+    class Interrupted(Exception):
         pass
 
     def stop(title, words, log, cwd, over=lambda: False):
@@ -208,10 +214,10 @@ def interrupt(player, run, iterations, broken=()):
         for iteration in broken:
             (logs / f"model_{iteration - 1}.pt").write_bytes(b"half")
         (logs / "model_best.pt").write_bytes(b"best")
-        raise Stopped
+        raise Interrupted
 
     player._command, command = stop, player._command
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         player.make_run(run)
     player._command = command
     return folder
@@ -253,8 +259,8 @@ def test_a_run_of_something_else_begins_anew(change, tmp_path, monkeypatch):
     if change == "settings":
         suite = make_suite(seeds=[0], env_steps=200_000)
     if change == "policy":
-        state = json.loads((player.base_folder(player.base(run)) / "base.json").read_text())
-        write_json(player.base_folder(player.base(run)) / "base.json", state | {"digest": "0"})
+        state = json.loads((player.bases.folder(player.base(run)) / "base.json").read_text())
+        write_json(player.bases.folder(player.base(run)) / "base.json", state | {"digest": "0"})
     again = Player(suite, tmp_path)
     again.run()
     words = dict(again.commands)[run.title]
@@ -273,7 +279,7 @@ def test_an_interrupted_base_goes_on(tmp_path):
 
 def test_others_go_on_when_a_run_fails(tmp_path):
     player = Player(make_suite(), tmp_path, broken=[f"{TASK} rldt seed 0"])
-    assert player.run(jobs=2) == [Run(TASK, "rldt", 0)]
+    assert player.run([{}, {}]) == [Run(TASK, "rldt", 0)]
     assert len(list(player.records.iterdir())) == 3
     assert player.states[Run(TASK, "rldt", 0)] == "failed"
 
@@ -295,14 +301,57 @@ def test_suites_share_what_they_ask_for_alike(tmp_path):
     differing.run()
     assert differing.titles[:3] == [f"{TASK} collect", f"{TASK} pretrain", f"{TASK} evaluate"]
     base = Base(TASK)
-    assert differing.base_folder(base) != same.base_folder(base) == first.base_folder(base)
+    assert differing.bases.folder(base) != same.bases.folder(base) == first.bases.folder(base)
 
 
-def test_a_folder_is_held_by_one_process(tmp_path):
-    one, other = Player(make_suite(), tmp_path), Player(make_suite(), tmp_path)
-    with one._claimed(one.folder / TASK) as mine, other._claimed(other.folder / TASK) as theirs:
-        assert mine and not theirs
-    assert len(other.missing()) == 4
+def test_two_at_once_run_nothing_twice(tmp_path):
+    """Each waits for the policy that the other makes, and leaves it the run that it is at."""
+    players = [Player(make_suite(), tmp_path) for _ in range(2)]
+    for player in players:
+        command, player._command = player._command, None
+        player._command = lambda *words, command=command: (command(*words), time.sleep(0.2))[0]
+    with ThreadPoolExecutor(2) as pool:
+        failed = list(pool.map(lambda player: player.run([{}, {}]), players))
+    assert failed == [[], []]
+    titles = [title for player in players for title in player.titles]
+    runs = [f"{TASK} {name} seed {seed}" for seed in (0, 1) for name in ("score_flow", "rldt")]
+    assert sorted(titles) == sorted([f"{TASK} {part}" for part in ("collect", "pretrain", "evaluate")] + runs)
+    assert Player(make_suite(), tmp_path).missing() == []
+
+
+def test_a_policy_that_failed_elsewhere_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "WAIT", 0.1)
+    player, base = Player(make_suite(), tmp_path), Base(TASK)
+    folder = player.bases.folder(base)
+    with claimed(folder), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(player.make_demonstrations, TASK)
+        with pytest.raises(CommandFailed), failures.noted(folder, folder / "collect.log"):
+            raise CommandFailed("no disk")
+        with pytest.raises(CommandFailed, match="failed at its policy"):
+            waiting.result(30)
+    assert player.commands == []
+
+
+@pytest.mark.parametrize("budget", [{"env_steps": 3_000_000}, {"env_steps": None, "seconds": 500.0}])
+def test_a_run_that_was_interrupted_is_not_recorded(budget, tmp_path):
+    """Training that is ended by a signal has no error, but neither is it whole; that is no failure."""
+    player = Player(make_suite(seeds=[0], **budget), tmp_path)
+    assert len(player.run()) == 2 and not player.records.exists()
+    assert set(player.states.values()) == {"stopped"}
+    assert failures.last_line(player.run_folder(player.runs[0])) is None
+
+
+def test_processes_of_torchrun_count_as_ranks(tmp_path):
+    """All of them have environments."""
+    words = ["--nproc_per_node=2", "--nnodes", "3"]
+    suite = make_suite(learners={"many": LearnerEntry("rldt", overrides=words), "one": LearnerEntry("rldt")})
+    harness = Harness(suite, tmp_path, tmp_path, "cpu")
+    many, one = harness.runs[:2]
+    assert (harness.ranks(many), harness.ranks(one)) == (6, 1)
+    assert harness.steps_per_iteration(many) == 6 * harness.steps_per_iteration(one)
+    suite.learners["many"].overrides[0] = "--nproc_per_node=gpu"
+    with pytest.raises(InputError, match=r"--nproc_per_node = \['gpu'\] is not valid"):
+        harness.ranks(many)
 
 
 ENDLESS = """
@@ -330,8 +379,8 @@ def test_a_budget_of_seconds_ends_a_run_as_ctrl_c_does(tmp_path, background):
     heed_interrupts()
     harness = Harness(make_suite(env_steps=None, seconds=20.0), tmp_path, tmp_path, "cpu", say=lambda text: None)
     start = time.monotonic()
-    memory = harness._command("t", ["-c", ENDLESS], tmp_path / "log", tmp_path, harness._deadline(tmp_path))
-    assert memory > 1000 and time.monotonic() - start < 60
+    usage = harness._command("t", ["-c", ENDLESS], tmp_path / "log", tmp_path, harness._deadline(tmp_path))
+    assert usage.memory > 1000 and time.monotonic() - start < 60
     assert read_curve(tmp_path)[-1]["seconds"] >= 20.0
 
 
@@ -339,3 +388,54 @@ def test_a_command_that_fails_shows_its_last_lines(tmp_path):
     harness = Harness(make_suite(), tmp_path, tmp_path, "cpu", say=lambda text: None)
     with pytest.raises(CommandFailed, match=r"(?s)t failed with exit code 3; see .*log\nwhy"):
         harness._command("t", ["-c", "print('why'); raise SystemExit(3)"], tmp_path / "log", tmp_path)
+
+
+SLEEPING = "import os, time; print(os.getpid(), os.environ['SLOT'], flush=True); time.sleep(600)"
+
+
+def wait_for(file):
+    end = time.monotonic() + 60
+    while not (file.exists() and file.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    return file.read_text().split()
+
+
+def gone(pid):
+    """Whether a process has ended; one that nobody waits for counts."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_command_ends_with_the_harness(tmp_path):
+    """With variables of its slot; its log shows where it was."""
+    harness = Harness(make_suite(), tmp_path, tmp_path, "cpu", say=lambda text: None)
+    harness._slots.get()
+    harness._slots.put({"SLOT": "3"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(harness._command, "t", ["-c", SLEEPING], tmp_path / "log", tmp_path)
+        pid, slot = wait_for(tmp_path / "log")
+        assert slot == "3" and not gone(pid)
+        harness._stop.set()
+        with pytest.raises(Stopped, match="t was stopped"):
+            running.result(60)
+    assert gone(pid)
+
+
+def test_a_command_ends_when_its_harness_is_killed(tmp_path):
+    """By kill -9, too, so that nobody is at a folder whose lease is free."""
+    code = f"""
+from pathlib import Path
+from flow_rl.benchmark.command import run_command
+run_command("t", ["-c", {SLEEPING!r}], Path("log"), Path("."), variables={{"SLOT": "0"}})
+"""
+    harness = Python("-c", code, cwd=tmp_path)
+    pid, _ = wait_for(tmp_path / "log")
+    harness.send_signal(signal.SIGKILL)
+    end = time.monotonic() + 30
+    while not gone(pid):
+        assert time.monotonic() < end
+        time.sleep(0.1)

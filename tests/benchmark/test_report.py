@@ -11,7 +11,15 @@ import pytest
 from flow_rl.benchmark.records import read_records, write_json
 from flow_rl.benchmark.report import color, write_report
 from flow_rl.benchmark.suite import read_suite
-from flow_rl.benchmark.tables import claims_table, fill, filled, paired_table, results_table, summary_table
+from flow_rl.benchmark.tables import (
+    claims_table,
+    fill,
+    filled,
+    machines_note,
+    paired_table,
+    results_table,
+    summary_table,
+)
 
 from .conftest import record, returns
 
@@ -66,6 +74,21 @@ def test_claims_stand_beside_what_happened():
     row = cells(claims_table(runs), f"`{entry}`")
     assert row[1] == claim
     assert row[2:5] == ["2", "86.0, 88.0", "5.0, 30.0"] and row[5].startswith("84.5% [")
+
+
+def test_machines_are_not_mixed_silently(records, tmp_path):
+    """A table of runs on several kinds of machines says so, by what computes: GPU or processor, and ranks."""
+    mark = "<!-- benchmark results toy -->\n<!-- end -->\n"
+    assert machines_note(records) == "" and "different machines" not in filled(mark, records)
+    records[0]["host"] |= {"gpu": ["NVIDIA H200"], "name": "one"}
+    assert machines_note(records) == "", "a GPU that was not used"
+    records[0] |= {"device": "cuda:0"}
+    records[1] |= {"ranks": 2}
+    told = filled(mark, records)
+    assert "On different machines, whose seconds cannot be compared: NVIDIA H200 (1 runs of rldt); " in told
+    assert "a processor, 2 cores, no GPU (2 runs of score_flow); a processor, 2 cores, no GPU, 2 ranks (1 runs" in told
+    page = write_report(records, tmp_path).read_text()
+    assert "On different machines" in page and "NVIDIA H200 (one)" in page
 
 
 def test_marked_tables_are_filled_and_others_left_alone(records, tmp_path):

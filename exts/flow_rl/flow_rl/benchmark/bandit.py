@@ -24,7 +24,8 @@ from flow_rl.kernels import svgd_field
 from flow_rl.testing import bandit
 from flow_rl.utils.check import require
 
-from .records import file_name, host, rounded, source, write_json
+from .machine import host
+from .records import file_name, rounded, source, write_json
 
 SUITE = TASK = "bandit"
 PARTICLES = (16, 4, 8, 32)
@@ -110,8 +111,9 @@ def run(variant: Variant, seed: int, iterations: int) -> dict[str, Any]:
         "curve": curve,
         "field_ms": field_milliseconds(variant),
         **source(),
-        "host": before | {"load_after": host()["load"]},
+        "host": before | {"gpu": None, "load_after": host()["load"]},
         "device": "cpu",
+        "ranks": 1,
         "date": datetime.date.today().isoformat(),
     }
 

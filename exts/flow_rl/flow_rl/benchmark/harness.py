@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import fcntl
 import functools
-import hashlib
 import json
 import math
+import os
+import queue
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -24,29 +24,18 @@ from typing import Any
 from flow_rl.evaluation.score import score, shown, told
 from flow_rl.utils.check import InputError, require
 
-from . import resume
-from .command import FLOW_RL, CommandFailed, never, read_curve, run_command, typed
-from .records import file_name, host, path_name, rounded, source, write_json
+from . import bases, failures, machine, resume
+from .bases import Base, Bases
+from .command import FLOW_RL, CommandFailed, Stopped, Usage, never, read_curve, run_command, typed
+from .lease import claimed, owner_of
+from .records import file_name, path_name, rounded, source, write_json
 from .suite import Suite
-
-LOCK = ".lock"
-"""File by which a folder is held."""
 
 DEMONSTRATIONS = "{demonstrations}"
 """What stands in a suite's overrides for the file of the task's demonstrations."""
 
-RECORDING = 3
-"""What `flow-rl collect` and `flow-rl pretrain` make of the same settings; raised with a change of it, so that policies
-are made anew.
-
-2: on a CPU, episodes that waited for others had been overwritten by those that followed, from their beginnings on.
-3: actions repeated past the ends of episodes are not learnt."""
-
-MEASURED = ("success", "ci95", "episodes", "mean_return", "return_std", "return_ci95")
-"""What is noted of the policy that learning begins with."""
-
-BASES = "bases"
-"""Folder of the policies that learners begin with, beside the suites'."""
+PLAN = "plan.json"
+"""File in a suite's folder that says what its runs are and where."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +50,6 @@ class Run:
     def title(self) -> str:
         """How messages call it."""
         return f"{self.task} {self.learner} seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Base:
-    """A policy that learners begin with."""
-
-    task: str
-    words: tuple[str, ...] = ()
-    """What its pretraining is told beyond what the suite says, for learners that need a policy of another kind."""
-
-    @property
-    def title(self) -> str:
-        """How messages call it."""
-        return " ".join([self.task, *self.words])
 
 
 class Harness:
@@ -111,11 +86,20 @@ class Harness:
         """
         self.suite, self.device, self.say = suite, device, say
         self.folder, self.records = (folder / suite.name).resolve(), (records / suite.name).resolve()
-        self.bases = (folder / BASES).resolve()
+        self.bases = Bases(
+            suite,
+            (folder / bases.FOLDER).resolve(),
+            device,
+            command=lambda *words: self._command(*words),
+            say=lambda text: self.say(text),
+        )
         # each composes configurations, and is asked for several times a run
         self.base, self._agent_config = functools.cache(self.base), functools.cache(self._agent_config)
         self.states: dict[Run, str] = {}
-        runs = [
+        self._stop, self._lost = threading.Event(), set()
+        self._slots: queue.Queue[Mapping[str, str]] = queue.Queue()
+        self._slots.put({})
+        self.all_runs = runs = [
             Run(task, name, seed)
             for seed in suite.all_seeds()
             for task in suite.tasks
@@ -126,6 +110,10 @@ class Harness:
         """Seeds vary slowest, so that every pair of task and learner has a first result soon."""
         titles = "; ".join(run.title for run in runs[: len(suite.tasks) * len(suite.learners)])
         require(bool(self.runs), "--only", list(only), f"patterns that fit a run: {titles}", "use '*OneLeg* rldt *'.")
+
+    def run_folder(self, run: Run) -> Path:
+        """Folder of what a run leaves beside its record."""
+        return self.folder / path_name(run.task) / run.learner / f"seed_{run.seed}"
 
     def record_path(self, run: Run) -> Path:
         """File of a run's record."""
@@ -169,23 +157,63 @@ class Harness:
             "evaluation": asdict(suite.evaluation),
         }
 
-    def run(self, jobs: int = 1) -> list[Run]:
-        """Run what is missing, ``jobs`` at a time; returns the runs that failed."""
+    def run(self, slots: Sequence[Mapping[str, str]] = ({},)) -> list[Run]:
+        """Run what is missing; returns the runs that failed.
+
+        Args:
+            slots: For each of the commands at a time, variables of its environment beside ours.
+        """
+        self._slots = queue.Queue()
+        for slot in slots:
+            self._slots.put(slot)
         missing = self.missing()
-        bases = {run: self.base(run) for run in missing if not self._begins_with_nothing(run)}
-        with ThreadPoolExecutor(jobs) as pool:
+        begun_with = self.begun_with(missing)
+        self.write_plan(begun_with.values())
+        with ThreadPoolExecutor(len(slots)) as pool:
 
             def made(make: Callable[[Any], None], parts: Iterable[Any]) -> set[Any]:
                 """Make parts, once each; returns those that did not fail."""
                 parts = list(dict.fromkeys(parts))
                 return {part for part, done in zip(parts, pool.map(self._guarded(make), parts), strict=True) if done}
 
-            tasks = made(self.make_demonstrations, (base.task for base in bases.values()))
-            policies = made(self.make_base, (base for base in bases.values() if base.task in tasks))
-            for base in policies:
-                self._warn_of_others(base)
-            done = made(self.make_run, (run for run in missing if run not in bases or bases[run] in policies))
+            try:
+                tasks = made(self.make_demonstrations, (base.task for base in begun_with.values()))
+                policies = made(self.make_base, (base for base in begun_with.values() if base.task in tasks))
+                for base in policies:
+                    self._warn_of_others(base)
+                ready = [run for run in missing if run not in begun_with or begun_with[run] in policies]
+                done = made(self.make_run, ready)
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
         return [run for run in missing if run not in done]
+
+    def make_bases(self) -> bool:
+        """Make what missing runs begin with, and no run; returns whether it is there."""
+        begun_with = self.begun_with(self.missing())
+        self.write_plan(begun_with.values())
+        wanted = set(begun_with.values())
+        return all(
+            self._guarded(self.make_demonstrations)(base.task) and self._guarded(self.make_base)(base)
+            for base in sorted(wanted, key=lambda base: base.title)
+        )
+
+    def write_plan(self, policies: Iterable[Base]) -> None:
+        """Say in the suite's folder what its runs and their policies are, for who looks at the folder alone."""
+        for base in set(policies):
+            folder = self.bases.folder(base)
+            entry = {"title": base.title, "folder": os.path.relpath(folder, self.folder)}
+            write_json(self.folder / bases.FOLDER / f"{folder.name}.json", entry)
+        runs = [
+            {
+                "title": run.title,
+                "folder": os.path.relpath(self.run_folder(run), self.folder),
+                "record": os.path.relpath(self.record_path(run), self.folder),
+            }
+            for run in self.all_runs
+        ]
+        write_json(self.folder / PLAN, {"suite": self.suite.name, "seconds": self.suite.seconds, "runs": runs})
 
     def _guarded(self, make: Callable[[Any], None]) -> Callable[[Any], bool]:
         """Let the other parts go on when one fails; the result says whether it did not."""
@@ -195,7 +223,7 @@ class Harness:
                 make(what)
             except CommandFailed as error:
                 if isinstance(what, Run):
-                    self.states[what] = "failed"
+                    self.states[what] = "stopped" if isinstance(error, Stopped) else "failed"
                 self.say(str(error))
                 return False
             return True
@@ -215,40 +243,21 @@ class Harness:
         words = _agent_words(settings["overrides"])
         return Base(run.task, tuple(launch.pretraining_words(run.task, settings["learner"], words, pretraining)))
 
+    def begun_with(self, runs: Iterable[Run]) -> dict[Run, Base]:
+        """Policies of the runs that begin with one."""
+        return {run: self.base(run) for run in runs if not self._begins_with_nothing(run)}
+
     def make_demonstrations(self, task: str) -> None:
         """Collect what all policies of a task are pretrained on."""
-        self._make(Base(task), ["collect"])
+        self.bases.make(Base(task), ("collect",))
 
     def make_base(self, base: Base) -> None:
         """Pretrain a policy, and measure it."""
-        self._make(base, ["pretrain", "evaluate"])
-
-    def _make(self, base: Base, parts: list[str]) -> None:
-        """Make what is missing of some parts of a policy."""
-        folder, commands = self.base_folder(base), self._base_commands(base)
-
-        def missing() -> list[str]:
-            made = self._base_state(base)["commands"]
-            return [name for name in parts if name not in made or not commands[name][0].is_file()]
-
-        with self._claimed(folder) as mine:
-            if missing() and not mine:
-                raise CommandFailed(f"{base.title}: another process is at its policy; run the suite again later")
-            for name in missing():
-                output, words = commands[name]
-                start = time.monotonic()
-                output.unlink(missing_ok=True)
-                self._command(f"{base.title} {name}", words, folder / f"{name}.log", folder)
-                state = self._base_state(base)
-                state["commands"][name] = typed(words)
-                state.setdefault("seconds", {})[name] = round(time.monotonic() - start, 1)
-                if name == "pretrain":
-                    state["digest"] = hashlib.sha256(output.read_bytes()).hexdigest()
-                write_json(folder / "base.json", state)
+        self.bases.make(base, ("pretrain", "evaluate"))
 
     def _warn_of_others(self, base: Base) -> None:
         """Say which records of the suite began with another policy than the one that is here."""
-        digest, others = self._base_state(base)["digest"], []
+        digest, others = self.bases.digest(base), []
         for run in self.runs:
             path = self.record_path(run)
             if run.task == base.task and path.is_file() and not self._begins_with_nothing(run):
@@ -261,111 +270,84 @@ class Harness:
                 "anew."
             )
 
-    def _base_state(self, base: Base) -> dict[str, Any]:
-        """What is known of a policy, or what is known before anything is made of it."""
-        known = self.base_folder(base) / "base.json"
-        new = {"settings": self._base_settings(base), "commands": {}}
-        return json.loads(known.read_text()) if known.is_file() else new
-
-    def base_folder(self, base: Base) -> Path:
-        """Folder of a policy, named by all that a suite says of it: others are other folders."""
-        digest = hashlib.sha256(json.dumps(self._base_settings(base), sort_keys=True).encode()).hexdigest()
-        return self.bases / f"{path_name(base.task)}-{digest[:8]}"
-
-    def _base_settings(self, base: Base) -> dict[str, Any]:
-        entry = self.suite.tasks[base.task]
-        return {
-            "recording": RECORDING,
-            "demonstrations": asdict(entry.demonstrations),
-            "pretraining": [*entry.pretraining, *base.words],
-            "overrides": [*self.suite.overrides, *entry.overrides],
-            "seed": self.suite.base_seed,
-            "evaluation": {"episodes": self.suite.evaluation.episodes, "seed": self.suite.evaluation.seed},
-            "num_envs": entry.num_envs,
-            "device": self.device,
-        }
-
-    def _base_commands(self, base: Base) -> dict[str, tuple[Path, list[str]]]:
-        """What each command writes, and its words."""
-        suite, entry = self.suite, self.suite.tasks[base.task]
-        demos, folder = entry.demonstrations, self.base_folder(base)
-        common, seed = ["--task", base.task, "--device", self.device], ["--seed", str(suite.base_seed)]
-        words = [*suite.overrides, *entry.overrides]
-        paths = {"collect": self._demonstrations(base.task)}
-        paths |= {"pretrain": folder / "pretrained.pt", "evaluate": folder / "pretrained.json"}
-        sizes = ["--num_demos", str(demos.num_demos), "--quality", str(demos.quality), "--num_envs"]
-        collect = [*common, *seed, *sizes, str(demos.num_envs), *words, *demos.overrides]
-        pretrain = [*common, *seed, "--demos", str(paths["collect"]), *entry.pretraining, *base.words]
-        measure = ["--num_episodes", str(suite.evaluation.episodes), "--num_envs", str(entry.num_envs)]
-        evaluate = [*common, "--checkpoint", str(paths["pretrain"]), *measure, "--seed", str(suite.evaluation.seed)]
-        commands = {"collect": collect, "pretrain": pretrain, "evaluate": [*evaluate, *words]}
-        return {
-            name: (paths[name], [*FLOW_RL, name, *command, "--output", str(paths[name])])
-            for name, command in commands.items()
-        }
-
     def make_run(self, run: Run) -> None:
         """Train, and write the record."""
-        folder = self.folder / path_name(run.task) / run.learner / f"seed_{run.seed}"
-        with self._claimed(folder) as mine:
-            if not mine or self.record_path(run).is_file():
+        folder = self.run_folder(run)
+        self._lost.discard(folder)
+        with claimed(folder, lambda: self._lost.add(folder)) as mine:
+            if self.record_path(run).is_file():
                 return
-            self.states[run] = "running"
-            before, begun = host(), time.monotonic()
-            words = command = self._train_command(run)
-            identity = {"settings": self.settings(run), "base": self._digest(run)}
-            checkpoint, resumed_after = resume.begin(folder, identity, self._iterations(run), keep=LOCK)
-            if checkpoint is not None:
-                self.say(f"{run.title} goes on after {resumed_after[-1]} iterations")
-                words = resume.resumed(command, checkpoint, resumed_after[-1])
-            log = folder / f"train{len(resumed_after) or ''}.log"
-            memory = self._command(run.title, words, log, folder, self._deadline(folder))
+            if not mine:
+                self.states[run] = "elsewhere"
+                self.say(f"{run.title}: {owner_of(folder)} is at it")
+                return
+            self._train(run, folder)
+
+    def _train(self, run: Run, folder: Path) -> None:
+        """Train in a folder that is held, and write the record."""
+        self.states[run] = "running"
+        before, begun = machine.host(), time.monotonic()
+        words = command = self._train_command(run)
+        identity = {"settings": self.settings(run), "base": self._digest(run)}
+        checkpoint, resumed_after = resume.begin(folder, identity, self._iterations(run))
+        if checkpoint is not None:
+            self.say(f"{run.title} goes on after {resumed_after[-1]} iterations")
+            words = resume.resumed(command, checkpoint, resumed_after[-1])
+        log = folder / f"train{len(resumed_after) or ''}.log"
+        with failures.noted(folder, log):
+            usage = self._command(run.title, words, log, folder, self._deadline(folder))
             curve = read_curve(folder)
-            if not curve:
-                raise CommandFailed(f"{run.title}: training ended without an evaluation; see {log}")
-            commands, start = self._origin(run, curve)
-            entry = self.suite.learners[run.learner]
-            record = {
-                "suite": self.suite.name,
-                "task": run.task,
-                "learner": run.learner,
-                "algorithm": entry.learner,
-                "seed": run.seed,
-                "preset": entry.preset,
-                "settings": self.settings(run),
-                "commands": self._portable(commands | {"train": typed(command)}),
-                "base": start,
-                "final": rounded(curve[-1], outcomes=True),
-                "best": rounded(max(curve, key=score)),
-                "curve": [rounded(point) for point in curve],
-                **source(),
-                "host": before | {"load_after": host()["load"]},
-                "device": self.device,
-                "peak_memory_gib": round(memory / 2**20, 2),
-                "wall_seconds": round(time.monotonic() - begun, 1),
-                "resumed_after": resumed_after,
-                "date": datetime.date.today().isoformat(),
-            }
-            write_json(self.record_path(run), record)
-            for path in resume.checkpoints(folder)[1:]:
-                path.unlink()  # of the way there
+            self._require_whole(run, curve, log)
+        commands, start = self._origin(run, curve)
+        entry = self.suite.learners[run.learner]
+        record = {
+            "suite": self.suite.name,
+            "task": run.task,
+            "learner": run.learner,
+            "algorithm": entry.learner,
+            "seed": run.seed,
+            "preset": entry.preset,
+            "settings": self.settings(run),
+            "commands": self._portable(commands | {"train": typed(command)}),
+            "base": start,
+            "final": rounded(curve[-1], outcomes=True),
+            "best": rounded(max(curve, key=score)),
+            "curve": [rounded(point) for point in curve],
+            **source(),
+            "host": before | {"gpu": usage.gpu, "load_after": machine.host()["load"]},
+            "device": self.device,
+            "ranks": self.ranks(run),
+            "peak_memory_gib": round(usage.memory / 2**20, 2),
+            "peak_gpu_memory_gib": usage.gpu_memory,
+            "wall_seconds": round(time.monotonic() - begun, 1),
+            "resumed_after": resumed_after,
+            "date": datetime.date.today().isoformat(),
+        }
+        write_json(self.record_path(run), record)
+        for path in resume.checkpoints(folder)[1:]:
+            path.unlink()  # of the way there
         self.states[run] = shown(score(curve[-1]), curve[-1])
         self.say(f"{run.title}: {told(curve[-1])}")
 
+    def _require_whole(self, run: Run, curve: list[dict[str, Any]], log: Path) -> None:
+        """Raise unless training went to its end; one that was interrupted also ends without an error."""
+        if not curve:
+            raise CommandFailed(f"{run.title}: training ended without an evaluation; see {log}")
+        iterations, done = self._iterations(run), curve[-1]["iteration"]
+        if iterations is not None and done < iterations:
+            raise Stopped(f"{run.title}: training ended after {done} of {iterations} iterations; see {log}")
+        if iterations is None and curve[-1]["seconds"] < self.suite.seconds:
+            raise Stopped(f"{run.title}: training ended before {self.suite.seconds:g} seconds; see {log}")
+
     def _digest(self, run: Run) -> str | None:
         """Digest of the policy that a run begins with; None for nothing."""
-        return None if self._begins_with_nothing(run) else self._base_state(self.base(run))["digest"]
+        return None if self._begins_with_nothing(run) else self.bases.digest(self.base(run))
 
     def _origin(self, run: Run, curve: list[dict[str, Any]]) -> tuple[dict[str, str], dict[str, Any]]:
         """Commands that made what a run began with, and what that was: a policy, or nothing but what its curve says."""
-        if self._begins_with_nothing(run):
-            commands, measured = {}, curve[0]
-        else:
-            base = self.base(run)
-            demonstrations, state = self._base_state(Base(run.task)), self._base_state(base)
-            commands = {"collect": demonstrations["commands"]["collect"], **state["commands"]}
-            measured = json.loads((self.base_folder(base) / "pretrained.json").read_text())
-        return commands, {"digest": self._digest(run)} | {name: measured[name] for name in MEASURED if name in measured}
+        if not self._begins_with_nothing(run):
+            return self.bases.origin(self.base(run))
+        return {}, {"digest": None} | {name: curve[0][name] for name in bases.MEASURED if name in curve[0]}
 
     def _train_command(self, run: Run) -> list[str]:
         suite, settings = self.suite, self.settings(run)
@@ -374,7 +356,7 @@ class Harness:
         words = [*FLOW_RL, "train", "--rl_library", "rsl_rl", "--task", run.task, "--device", self.device]
         words += ["--agent", f"{settings['learner']}_cfg_entry_point", "--seed", str(run.seed)]
         if not self._begins_with_nothing(run):
-            words += ["--checkpoint", str(self.base_folder(self.base(run)) / "pretrained.pt")]
+            words += ["--checkpoint", str(self.bases.policy(self.base(run)))]
         words += ["--num_envs", str(settings["num_envs"])]
         if (iterations := self._iterations(run)) is not None:
             words += ["--max_iterations", str(iterations)]
@@ -384,16 +366,16 @@ class Harness:
         if hasattr(self._agent_config(run).algorithm, "save_replay"):
             words += ["agent.algorithm.save_replay=true"]  # or an interrupted run would lose what it learns from
         words += settings["overrides"]
-        return [word.replace(DEMONSTRATIONS, str(self._demonstrations(run.task))) for word in words]
+        return [word.replace(DEMONSTRATIONS, str(self.bases.demonstrations(run.task))) for word in words]
 
-    def _demonstrations(self, task: str) -> Path:
-        """File of a task's demonstrations."""
-        return self.base_folder(Base(task)) / "demos.hdf5"
+    def ranks(self, run: Run) -> int:
+        """Processes that train one policy together, as torchrun's options among the learner's words say."""
+        return math.prod(_count(self.settings(run)["overrides"], name) for name in ("nproc_per_node", "nnodes"))
 
     def steps_per_iteration(self, run: Run) -> int:
-        """Control steps of an iteration over all environments, by the task's and the suite's settings."""
+        """Control steps of an iteration over all environments of all ranks, by the task's and the suite's settings."""
         cfg = self._agent_config(run)
-        return cfg.num_steps_per_env * cfg.actor.horizon * self.settings(run)["num_envs"]
+        return cfg.num_steps_per_env * cfg.actor.horizon * self.settings(run)["num_envs"] * self.ranks(run)
 
     def _iterations(self, run: Run) -> int | None:
         """Iterations of a run; None where seconds end it."""
@@ -425,32 +407,36 @@ class Harness:
 
     def _portable(self, commands: dict[str, str]) -> dict[str, str]:
         """Commands without this machine's folders."""
-        folders = re.compile("|".join(re.escape(f"{folder}/") for folder in (self.folder, self.bases)))
+        folders = re.compile("|".join(re.escape(f"{folder}/") for folder in (self.folder, self.bases.root)))
         return {name: folders.sub("", command) for name, command in commands.items()}
 
     """
     Details.
     """
 
-    def _command(self, title: str, words: list[str], log: Path, cwd: Path, over: Callable[[], bool] = never) -> int:
-        """Run a command, and say so; see :func:`flow_rl.benchmark.command.run_command`."""
+    def _command(self, title: str, words: list[str], log: Path, cwd: Path, over: Callable[[], bool] = never) -> Usage:
+        """Run a command in a free slot, and say so; see :func:`flow_rl.benchmark.command.run_command`."""
         self.say(title)
-        return run_command(title, words, log, cwd, over)
-
-    @contextlib.contextmanager
-    def _claimed(self, folder: Path) -> Iterator[bool]:
-        """Hold a folder against other processes of the harness; yields whether nobody else has it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                yield False
-                return
-            yield True
+        slot = self._slots.get()
+        try:
+            return run_command(
+                *(title, words, log, cwd, over),
+                stop=lambda: self._stop.is_set() or cwd in self._lost,
+                variables=slot,
+                watch_gpu=self.device.startswith("cuda"),
+            )
+        finally:
+            self._slots.put(slot)
 
 
 def _agent_words(overrides: list[str]) -> list[str]:
     """Those of a command's overrides that concern the agent."""
     words = [word for word in overrides if word.startswith(("agent.", "presets="))]
     return [word.replace(DEMONSTRATIONS, "demos.hdf5") for word in words]  # which file it is changes no policy
+
+
+def _count(words: list[str], name: str) -> int:
+    """Value of a whole option among words; 1 without it."""
+    found = re.findall(rf"(?:^| )--{name}[= ](\S+)", " ".join(words).replace("-per-", "_per_"))
+    require(all(value.isdigit() for value in found), f"--{name}", found, "a number", "write how many there are.")
+    return int(found[-1]) if found else 1

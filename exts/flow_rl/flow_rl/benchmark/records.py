@@ -11,7 +11,10 @@ Keys of a record:
   environments, ``seconds`` and ``cpu_seconds`` those of training alone. ``final`` is the last of them, with a digit for
   each episode that says whether it was solved; ``best`` chooses among them and is therefore biased upwards.
 - ``resumed_after``: iterations after which an interrupted run went on from a checkpoint, with environments reset.
-- ``commit``, ``dirty``, ``versions``, ``host``, ``peak_memory_gib``, ``wall_seconds``, ``date``.
+- ``host``: name, processor, cores, load, and the GPUs that the run saw; ``device``, and ``ranks``, the processes that
+  trained together. ``peak_memory_gib`` is that of the largest process, ``peak_gpu_memory_gib`` what was in use on one
+  GPU, by whomever; both are of the last attempt.
+- ``commit``, ``dirty``, ``versions``, ``wall_seconds``, ``date``.
 """
 
 from __future__ import annotations
@@ -111,18 +114,3 @@ def source() -> dict[str, Any]:
             continue
     clean = commit.removesuffix("-dirty") if commit else None
     return {"commit": clean, "dirty": commit != clean, "versions": versions | {"python": platform.python_version()}}
-
-
-def host() -> dict[str, Any]:
-    """What the machine is, and how busy it is."""
-    import torch
-
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"model name\s*:\s*(.+)", text)
-    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return {
-        "cpu": model[1] if model else platform.processor(),
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "gpu": gpus or None,
-    }

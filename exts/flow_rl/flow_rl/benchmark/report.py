@@ -18,7 +18,7 @@ from flow_rl.configs import learners
 from flow_rl.evaluation.score import interval as score_interval
 from flow_rl.evaluation.score import measures_success, score
 
-from .tables import Record, grouped, paired_table, points, results_table, summary_table
+from .tables import Record, grouped, machine, machines_note, paired_table, points, results_table, summary_table
 
 PALETTE = ("#2563eb", "#059669", "#d97706", "#dc2626", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#6b7280", "#92400e")
 """Colours; a learner has the same one in every picture."""
@@ -123,22 +123,22 @@ def _code(text: str) -> str:
 
 def _facts(runs: list[Record]) -> str:
     """Where and when the records were made, and the commands of one run."""
-    hosts = sorted(
-        {
-            f"{run['host']['cpu']}, {run['host']['cores']} cores, {run['host']['gpu'] or 'no GPU'}"
-            for run in runs
-            if "host" in run
-        }
-    )
+    hosts = sorted({f"{machine(run)}{_name(run)}" for run in runs if "host" in run})
     commits = sorted(
         {f"{run['commit'][:10]}{' (changed)' if run['dirty'] else ''}" for run in runs if run.get("commit")}
     )
     dates = sorted({run["date"] for run in runs if "date" in run})
     commands = "".join(f"<pre>{html.escape(text)}</pre>" for text in runs[0].get("commands", {}).values())
     return (
-        f"<p class=note>{html.escape('; '.join(hosts))}. {', '.join(dates)}. Commits {', '.join(commits)}. "
+        f"<p class=note>{html.escape(machines_note(runs) + '; '.join(hosts))}. {', '.join(dates)}. Commits {', '.join(commits)}. "
         f"The first run's commands:</p>{commands}"
     )
+
+
+def _name(run: Record) -> str:
+    """Name of the machine of a run, where it is known."""
+    name = run["host"].get("name")
+    return f" ({name})" if name else ""
 
 
 _PAGE = """<!doctype html>

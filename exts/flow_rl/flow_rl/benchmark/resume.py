@@ -30,14 +30,13 @@ def _number(path: Path) -> str:
     return path.stem.removeprefix("model_")
 
 
-def begin(folder: Path, identity: dict[str, Any], iterations: int | None, keep: str) -> tuple[Path | None, list[int]]:
+def begin(folder: Path, identity: dict[str, Any], iterations: int | None) -> tuple[Path | None, list[int]]:
     """Prepare a run's folder: what can go on stays, what is of another run or of no use goes.
 
     Args:
         folder: The run's.
         identity: What must be the same of a run that goes on: its settings, and the policy that it began with.
         iterations: Iterations of the whole run; None where seconds end it.
-        keep: Name of a file that is no part of a run.
 
     Returns:
         The checkpoint to go on from, if there is one, and the iterations after which the run has ever gone on.
@@ -49,8 +48,7 @@ def begin(folder: Path, identity: dict[str, Any], iterations: int | None, keep: 
         checkpoint, done = _newest(folder, iterations)
     if checkpoint is None:
         for leftover in folder.iterdir():
-            if leftover.name != keep:
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         state = {"identity": identity, "resumed_after": []}
     else:
         state["resumed_after"].append(done)

@@ -76,6 +76,30 @@ def results_table(records: list[Record]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def machine(record: Record) -> str:
+    """What a run was computed on: equal texts are machines whose seconds can be compared."""
+    host, ranks = record.get("host") or {}, record.get("ranks", 1)
+    many = f", {ranks} ranks" if ranks > 1 else ""
+    if str(record.get("device", "cpu")).startswith("cuda"):
+        gpus = sorted(set(host.get("gpu") or ["unknown GPU"]))
+        return f"{' and '.join(gpus)}{many}"
+    return f"{host.get('cpu', 'unknown processor')}, {host.get('cores', 'unknown')} cores, no GPU{many}"
+
+
+def machines_note(records: list[Record]) -> str:
+    """A sentence that says which runs were computed where; none if all were on one kind of machine."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(machine(record), []).append(record)
+    if len(found) < 2:
+        return ""
+    told = "; ".join(
+        f"{name} ({len(runs)} runs of {', '.join(sorted({run['learner'] for run in runs}))})"
+        for name, runs in sorted(found.items())
+    )
+    return f"\nOn different machines, whose seconds cannot be compared: {told}.\n"
+
+
 def of_one(result: dict[str, Any]) -> str:
     """Success or return of one policy with its interval."""
     if measures_success(result):
@@ -286,7 +310,7 @@ def filled(text: str, records: list[Record]) -> str:
                 f"the mark '{match[1].strip()}' cannot be filled. Valid: {', '.join(TABLES)} and a suite with records, "
                 f"{', '.join(sorted({record['suite'] for record in records})) or 'of which there are none'}."
             )
-        return match[1] + "\n" + TABLES[match["kind"]](chosen) + "\n" + match["end"]
+        return match[1] + "\n" + TABLES[match["kind"]](chosen) + machines_note(chosen) + "\n" + match["end"]
 
     return MARK.sub(table, text)
 
