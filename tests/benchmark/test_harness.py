@@ -5,6 +5,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +22,6 @@ from flow_rl.benchmark.records import write_json
 from flow_rl.benchmark.suite import LearnerEntry, Suite, TaskEntry
 from flow_rl.cli import benchmark
 from flow_rl.utils.check import InputError
-from tests.commands import Python
 
 from .conftest import point
 
@@ -368,10 +369,12 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def background():
-    """Ignore SIGINT, as background jobs of a shell do."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Ignore SIGINT, as background jobs of a shell do; what a test changes ends with it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_budget_of_seconds_ends_a_run_as_ctrl_c_does(tmp_path, background):
@@ -432,9 +435,10 @@ from pathlib import Path
 from flow_rl.benchmark.command import run_command
 run_command("t", ["-c", {SLEEPING!r}], Path("log"), Path("."), variables={{"SLOT": "0"}})
 """
-    harness = Python("-c", code, cwd=tmp_path)
+    harness = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
     pid, _ = wait_for(tmp_path / "log")
-    harness.send_signal(signal.SIGKILL)
+    harness.kill()
+    harness.wait()
     end = time.monotonic() + 30
     while not gone(pid):
         assert time.monotonic() < end

@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flow_rl.algorithms.evaluator import LOG
-
 from . import machine
 
 FLOW_RL = ["-m", "flow_rl.cli.main"]
@@ -67,6 +65,8 @@ def read_curve(folder: Path) -> list[dict[str, Any]]:
 
     What a run that went on from a checkpoint measured once more counts as it was measured last.
     """
+    from flow_rl.algorithms.evaluator import LOG  # imports torch
+
     curve = {}
     for path in sorted(folder.rglob(LOG)):
         for line in path.read_text().splitlines():

@@ -130,8 +130,8 @@ def _facts(runs: list[Record]) -> str:
     dates = sorted({run["date"] for run in runs if "date" in run})
     commands = "".join(f"<pre>{html.escape(text)}</pre>" for text in runs[0].get("commands", {}).values())
     return (
-        f"<p class=note>{html.escape(machines_note(runs) + '; '.join(hosts))}. {', '.join(dates)}. Commits {', '.join(commits)}. "
-        f"The first run's commands:</p>{commands}"
+        f"<p class=note>{html.escape(machines_note(runs) + '; '.join(hosts))}. {', '.join(dates)}. "
+        f"Commits {', '.join(commits)}. The first run's commands:</p>{commands}"
     )
 
 
