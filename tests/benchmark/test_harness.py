@@ -320,6 +320,16 @@ def test_two_at_once_run_nothing_twice(tmp_path):
     assert Player(make_suite(), tmp_path).missing() == []
 
 
+def test_who_waits_for_a_policy_can_be_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(bases, "WAIT", 60.0)
+    player = Player(make_suite(), tmp_path)
+    with claimed(player.bases.folder(Base(TASK))), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(player.make_demonstrations, TASK)
+        player._stop.set()
+        with pytest.raises(Stopped, match="its policy is not made yet"):
+            waiting.result(30)
+
+
 def test_a_policy_that_failed_elsewhere_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr(bases, "WAIT", 0.1)
     player, base = Player(make_suite(), tmp_path), Base(TASK)

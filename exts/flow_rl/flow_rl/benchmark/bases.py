@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import failures
-from .command import FLOW_RL, CommandFailed, typed
+from .command import FLOW_RL, CommandFailed, Stopped, typed
 from .lease import claimed, owner_of
 from .records import path_name, write_json
 from .suite import Suite
@@ -70,6 +70,7 @@ class Bases:
         device: str,
         command: Callable[[str, list[str], Path, Path], Any],
         say: Callable[[str], None],
+        pause: Callable[[float], bool],
     ):
         """Build it.
 
@@ -79,8 +80,10 @@ class Bases:
             device: Where everything is computed.
             command: Runs a command; see :meth:`flow_rl.benchmark.harness.Harness._command`.
             say: Told of what is waited for.
+            pause: Waits for some seconds; returns whether everything shall end meanwhile.
         """
-        self.suite, self.root, self.device, self.command, self.say = suite, folder, device, command, say
+        self.suite, self.root, self.device, self.command = suite, folder, device, command
+        self.say, self.pause = say, pause
         self.begun = time.time()
 
     def folder(self, base: Base) -> Path:
@@ -123,7 +126,8 @@ class Bases:
                 if not told:
                     self.say(f"{base.title}: waiting for {owner_of(folder)}, which is at its policy")
                     told = True
-            time.sleep(WAIT)
+            if self.pause(WAIT):
+                raise Stopped(f"{base.title}: its policy is not made yet")
             if failures.since(folder, self.begun):
                 raise CommandFailed(f"{base.title}: {owner_of(folder)} failed at its policy; see {folder}")
 

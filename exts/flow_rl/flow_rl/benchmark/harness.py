@@ -92,6 +92,7 @@ class Harness:
             device,
             command=lambda *words: self._command(*words),
             say=lambda text: self.say(text),
+            pause=lambda seconds: self._stop.wait(seconds),
         )
         # each composes configurations, and is asked for several times a run
         self.base, self._agent_config = functools.cache(self.base), functools.cache(self._agent_config)
