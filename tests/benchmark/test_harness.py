@@ -438,6 +438,13 @@ def test_a_command_ends_with_the_harness(tmp_path):
     assert gone(pid)
 
 
+def test_a_log_says_what_killed_its_command(tmp_path):
+    harness = Harness(make_suite(), tmp_path, tmp_path, "cpu", say=lambda text: None)
+    with pytest.raises(CommandFailed, match=r"(?s)t failed with exit code -9.*killed by SIGKILL"):
+        harness._command("t", ["-c", "import os; os.kill(os.getpid(), 9)"], tmp_path / "log", tmp_path)
+    assert (tmp_path / "log").read_text() == "killed by SIGKILL\n"
+
+
 def test_a_command_ends_when_its_harness_is_killed(tmp_path):
     """By kill -9, too, so that nobody is at a folder whose lease is free."""
     code = f"""

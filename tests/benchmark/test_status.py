@@ -37,6 +37,7 @@ def test_every_state_is_seen_from_the_folder(tmp_path):
     interrupt(player, stopped, [1, 3])
     (player.run_folder(stopped) / "train.log").write_text("")
     with claimed(player.run_folder(running)):
+        (player.run_folder(running) / "run.json").write_text('{"iterations": 41}')
         (player.run_folder(running) / "train.log").write_text(LOG)
         seen = told(player)
         assert seen[TASK].state == "done" and seen[TASK].result == "20.0%"
@@ -44,7 +45,7 @@ def test_every_state_is_seen_from_the_folder(tmp_path):
         assert (seen[failed].state, seen[failed].detail) == ("failed", "RuntimeError: out of memory")
         assert (seen[stopped.title].state, seen[stopped.title].result) == ("stopped", "99.0%")
         now = seen[running.title]
-        assert (now.state, now.iteration, now.iterations, now.left) == ("running", 8, 40, "0:22:43")
+        assert (now.state, now.iteration, now.iterations, now.left) == ("running", 9, 41, "0:22:43"), "it went on once"
         assert seen[waiting.title].state == "waiting" and len(seen) == 7
         assert [each["state"] for each in json.loads(as_json(player.folder))] == [each.state for each in seen.values()]
     assert told(player)[running.title].state == "stopped"

@@ -146,6 +146,9 @@ def run_command(
     code = process.returncode = os.waitstatus_to_exitcode(status)
     if code in (-signal.SIGTERM, 128 + signal.SIGTERM):
         raise Stopped(f"{title} was stopped")
+    if code < 0:
+        with log.open("a") as sink:
+            sink.write(f"killed by {signal.Signals(-code).name}\n")
     if code != 0:
         tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-8:])
         raise CommandFailed(f"{title} failed with exit code {code}; see {log}\n{tail}")

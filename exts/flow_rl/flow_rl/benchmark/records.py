@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 from flow_rl.utils.check import InputError
-from flow_rl.utils.checkpoint import revision
 
 VERSIONS = ("flow-rl", "isaaclab", "rsl-rl-lib", "torch", "warp-lang", "newton", "ovphysx")
 """Packages whose versions are noted."""
@@ -105,6 +104,8 @@ def _round(value: float | list[float] | None, digits: int) -> float | list[float
 
 def source() -> dict[str, Any]:
     """Commit of the code, whether files differ from it, and versions of what it stands on."""
+    from flow_rl.utils.checkpoint import revision  # imports torch
+
     commit = revision()
     versions = {}
     for name in VERSIONS:

@@ -17,7 +17,7 @@ from flow_rl.utils.checkpoint import load_checkpoint
 from .records import write_json
 
 STATE = "run.json"
-"""File in a run's folder: what it is a run of, and after which iterations it went on."""
+"""File in a run's folder: what it is a run of, of how many iterations, and after which of them it went on."""
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -52,7 +52,7 @@ def begin(folder: Path, identity: dict[str, Any], iterations: int | None) -> tup
         state = {"identity": identity, "resumed_after": []}
     else:
         state["resumed_after"].append(done)
-    write_json(path, state)
+    write_json(path, state | {"iterations": iterations})
     return checkpoint, state["resumed_after"]
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from flow_rl.evaluation.score import score, shown
 from flow_rl.utils.check import require
 
-from . import bases, failures
+from . import bases, failures, resume
 from .command import read_curve
 from .harness import PLAN
 from .lease import is_held, owner_of
@@ -104,8 +104,11 @@ def _run(title: str, folder: Path, record: Path, seconds: float | None) -> State
         state.iteration, state.result = curve[-1]["iteration"], shown(score(curve[-1]), curve[-1])
     log = _newest(folder, "train*.log")
     text = _tail(log)
+    if (path := folder / resume.STATE).is_file():
+        state.iterations = json.loads(path.read_text())["iterations"]
     if found := re.findall(r"Learning iteration (\d+)/(\d+)", text):
-        state.iteration, state.iterations = int(found[-1][0]) + 1, int(found[-1][1])
+        now, end = (int(number) for number in found[-1])  # which count anew by one less when training goes on
+        state.iteration = now + 1 + (state.iterations or end) - end
     if is_held(folder):
         state.state, state.detail = "running", owner_of(folder)
         ends = re.findall(r"ETA: *(\S.*)", text)

@@ -23,8 +23,9 @@ def launch(stages: list[list[Job]], options: dict[str, str], say: Callable[[str]
 
     Args:
         stages: Jobs; those of a stage need those of the stages before.
-        options: ``address`` of the cluster, by default the one that this machine belongs to or else a new one on it
-            alone; all others are resources of a job: ``num_cpus``, ``num_gpus``, or a name of the cluster's own.
+        options: ``address`` of the cluster, such as ``auto`` on one of its machines; by default what RAY_ADDRESS says,
+            or else a new one on this machine alone. All others are resources of a job: ``num_cpus``, ``num_gpus``, or a
+            name of the cluster's own.
         say: Told of what ends.
 
     Raises:
@@ -32,9 +33,9 @@ def launch(stages: list[list[Job]], options: dict[str, str], say: Callable[[str]
     """
     ray = require_package("ray", "ray", "cluster")
     options = dict(options)
-    address = options.pop("address", None)
+    address = options.pop("address", os.environ.get("RAY_ADDRESS", "local"))
     try:
-        ray.init(address=address, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"--ray address={address}: {' '.join(str(error).split())}") from None
     try:
