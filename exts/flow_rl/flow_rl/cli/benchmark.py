@@ -36,32 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(words: Sequence[str]) -> None:
     """Run what is missing of a suite."""
-    parser = argparse.ArgumentParser(
-        prog="flow-rl benchmark", description=__doc__, formatter_class=options.HelpFormatter
-    )
-    parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status' or 'report'")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="folder for what is made")
-    parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
-    parser.add_argument("--device", help="where to compute (default: a GPU if there is one)")
-    parser.add_argument(
-        "--jobs", type=int, help="jobs at a time (default: one for each GPU or core; slurm and ray: as many as fit)"
-    )
-    parser.add_argument(
-        "--only", nargs="+", default=[], metavar="PATTERN", help="runs whose title fits, such as '*OneLeg* rldt seed 0'"
-    )
-    parser.add_argument("--list", action="store_true", help="show what is done and what is missing, and run nothing")
-    parser.add_argument("--bases", action="store_true", help="make what the runs begin with, and no run")
-    parser.add_argument("--launcher", choices=("local", "slurm", "ray"), default="local", help="who runs the jobs")
-    for name, what in {"slurm": "sbatch's, partition=gpu gpus=1", "ray": "address=auto num_cpus=2 num_gpus=1"}.items():
-        text = f"--launcher {name}: options such as {what}"
-        parser.add_argument(f"--{name}", nargs="+", default=[], metavar="KEY=VALUE", help=text)
-    args = parser.parse_args(words)
-    if args.jobs is not None and args.jobs < 1:
-        parser.error(f"--jobs {args.jobs} is not a number of jobs. Valid: 1 or more")
-    for name in ("slurm", "ray"):
-        if getattr(args, name) and args.launcher != name:
-            parser.error(f"--{name} is for --launcher {name}, and this is {args.launcher}. Valid: one of them")
-
+    args = parse(words)
     with options.one_line_errors():
         from flow_rl.benchmark import launchers
         from flow_rl.benchmark.command import heed_interrupts
@@ -84,6 +59,39 @@ def run(words: Sequence[str]) -> None:
             launch(args, harness, find_suite(args.suite).resolve(), told)
         except KeyboardInterrupt:
             raise SystemExit("\n[flow_rl] stopped. The same command goes on with what is missing.") from None
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return what a command line says of a suite."""
+    parser = argparse.ArgumentParser(
+        prog="flow-rl benchmark", description=__doc__, formatter_class=options.HelpFormatter
+    )
+    parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status' or 'report'")
+    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="folder for what is made")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
+    parser.add_argument("--device", help="where to compute (default: a GPU if there is one, or if jobs get one)")
+    parser.add_argument("--jobs", type=int, help="jobs at a time (default: local one for each GPU or core, slurm all)")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PATTERN", help="runs whose title fits, such as '*OneLeg* rldt seed 0'"
+    )
+    parser.add_argument("--list", action="store_true", help="show what is done and what is missing, and run nothing")
+    parser.add_argument("--bases", action="store_true", help="make the policies that runs begin with, and no run")
+    parser.add_argument("--launcher", choices=("local", "slurm", "ray"), default="local", help="who runs the jobs")
+    examples = {"slurm": "sbatch's: partition=gpu gpus=1 time=8:00:00", "ray": "address=auto num_cpus=2 num_gpus=1"}
+    for name, example in examples.items():
+        text = f"options of --launcher {name}, {example}"
+        parser.add_argument(f"--{name}", nargs="+", default=[], metavar="KEY=VALUE", help=text)
+    args = parser.parse_args(words)
+    if args.jobs is not None and args.jobs < 1:
+        parser.error(f"--jobs {args.jobs} is not a number of jobs. Valid: 1 or more")
+    for name in examples:
+        if getattr(args, name) and args.launcher != name:
+            parser.error(f"--{name} is for --launcher {name}, and this is {args.launcher}. Valid: one of them")
+    if args.launcher == "ray" and args.jobs is not None:
+        parser.error("--jobs is not for --launcher ray, which runs as many as fit. Valid: --ray num_cpus=4")
+    if args.launcher != "local" and args.bases:
+        parser.error(f"--bases is not for --launcher {args.launcher}, which makes policies first. Valid: local")
+    return args
 
 
 def launch(args: argparse.Namespace, harness: Harness, suite: Path, told: dict[str, str]) -> None:

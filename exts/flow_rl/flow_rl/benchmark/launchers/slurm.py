@@ -29,8 +29,10 @@ trap 'again=yes; kill -TERM "$job"' USR1  # the time is nearly over
 trap 'kill -TERM "$job"' TERM
 eval "exec $command" &
 job=$!
+wait "$job"; code=$?
 while kill -0 "$job" 2>/dev/null; do wait "$job"; code=$?; done  # a signal ends wait, not the job
-if [[ $again && $code -ne 0 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
+# not for ever: a time that is too short for an iteration leads nowhere
+if [[ $again && $code -ne 0 && ${{SLURM_RESTART_COUNT:-0}} -lt 100 ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$code"
 """
 
