@@ -34,12 +34,13 @@ def launch(stages: list[list[Job]], options: dict[str, str], say: Callable[[str]
     ray = require_package("ray", "ray", "cluster")
     options = dict(options)
     address = options.pop("address", os.environ.get("RAY_ADDRESS", "local"))
+    asked = resources(options)
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address == "local" else None)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"--ray address={address}: {' '.join(str(error).split())}") from None
     try:
-        return [title for stage in stages for title in _run(ray, stage, resources(options), say)]
+        return [title for stage in stages for title in _run(ray, stage, asked, say)]
     finally:
         ray.shutdown()
 
