@@ -182,6 +182,8 @@ def status(words: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print it as JSON and end")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between looks")
     args = parser.parse_args(words)
+    if args.every <= 0:
+        parser.error(f"--every {args.every:g} is no time to wait. Valid: > 0")
 
     with options.one_line_errors():
         from flow_rl.benchmark import status
