@@ -226,7 +226,7 @@ def interrupt(player, run, iterations, broken=()):
 
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     """From its newest whole checkpoint, for what is left; what is measured twice counts as measured last."""
-    monkeypatch.setattr(resume, "load_checkpoint", lambda path: torch.load(path) if path.stat().st_size > 4 else bad())
+    monkeypatch.setattr("flow_rl.preemption.folder.load_checkpoint", lambda path: torch.load(path) if path.stat().st_size > 4 else bad())
     run = Run(TASK, "rldt", 0)
     player = Player(make_suite(seeds=[0]), tmp_path)
     player.make_demonstrations(TASK)
@@ -251,7 +251,7 @@ def bad():
 
 @pytest.mark.parametrize("change", ["settings", "policy", "nothing saved"])
 def test_a_run_of_something_else_begins_anew(change, tmp_path, monkeypatch):
-    monkeypatch.setattr(resume, "load_checkpoint", torch.load)
+    monkeypatch.setattr("flow_rl.preemption.folder.load_checkpoint", torch.load)
     run, suite = Run(TASK, "rldt", 0), make_suite(seeds=[0])
     player = Player(suite, tmp_path)
     player.make_demonstrations(TASK)

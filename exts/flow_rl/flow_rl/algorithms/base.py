@@ -196,13 +196,16 @@ class FlowAlgorithm(ABC):
         """Take note that steps of the environments follow, perhaps after a restart or after resets."""
 
     def scale_steps(self, scale: float) -> None:
-        """Let the policy move by this share of what the settings say, from standing still."""
+        """Let the policy move by this share of what the settings say."""
         self.step_scale = scale
-        for name, group in self.optimizer.groups.items():
-            if name != "critic":
-                self.optimizer.scales[name] = scale
-                for parameter in group.parameters:
-                    self.optimizer.state.pop(parameter, None)
+        for name in self.optimizer.groups.keys() - {"critic"}:
+            self.optimizer.scales[name] = scale
+
+    def stand_still(self) -> None:
+        """Let the optimiser forget where the policy was going."""
+        for name in self.optimizer.groups.keys() - {"critic"}:
+            for parameter in self.optimizer.groups[name].parameters:
+                self.optimizer.state.pop(parameter, None)
 
     """
     The stock runner's contract.

@@ -20,7 +20,7 @@ from tensordict import TensorDict
 from flow_rl.evaluation.score import lies_below, measures_success, score, shown, told
 from flow_rl.evaluation.statistics import mean_interval, wilson_interval
 from flow_rl.utils.check import require
-from flow_rl.utils.checkpoint import on_cpu, save_checkpoint
+from flow_rl.utils.checkpoint import load_checkpoint, on_cpu, save_checkpoint
 from flow_rl.utils.rng import preserved_rng
 
 if TYPE_CHECKING:
@@ -117,6 +117,14 @@ class Evaluator:
         self.state = copy.deepcopy(state)
         self.learner.optimizer.num_steps = self.state.pop("updates")
         self.learner.scale_steps(self.state["step_scale"])
+
+    def recall_best(self) -> None:
+        """Let the policy in the run's folder be the best if it is, although it was measured after the checkpoint."""
+        if self.folder is None or not (self.folder / BEST).is_file():
+            return
+        best = load_checkpoint(self.folder / BEST)["evaluator"]["best"]
+        if self.state["best"] is None or score(best) > score(self.state["best"]):
+            self.state["best"] = best
 
     """
     Details.
@@ -245,6 +253,7 @@ class Evaluator:
             self.learner.parts[name].load_state_dict(state)
         self.state["falls"], self.state["step_scale"] = 0, 0.5 * self.state["step_scale"]
         self.learner.scale_steps(self.state["step_scale"])
+        self.learner.stand_still()
         print(
             f"[flow_rl] rollback: {shown(score(entry), entry)} is significantly below {shown(score(best), best)} for "
             f"{self.settings.rollback_patience} evaluations. Learning goes on from the policy after "

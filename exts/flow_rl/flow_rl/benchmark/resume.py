@@ -5,29 +5,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from flow_rl.utils.check import InputError
-from flow_rl.utils.checkpoint import load_checkpoint
+from flow_rl.preemption.folder import checkpoints, intact_checkpoints  # noqa: F401 - the former for the harness
 
 from .records import write_json
 
 STATE = "run.json"
 """File in a run's folder: what it is a run of, of how many iterations, and after which of them it went on."""
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run, the newest first; that of its best policy is none of them."""
-    found = [path for path in folder.rglob("model_*.pt") if _number(path).isdigit()]
-    return sorted(found, key=lambda path: (path.parent.name, int(_number(path))), reverse=True)
-
-
-def _number(path: Path) -> str:
-    return path.stem.removeprefix("model_")
 
 
 def begin(folder: Path, identity: dict[str, Any], iterations: int | None) -> tuple[Path | None, list[int]]:
@@ -57,11 +45,10 @@ def begin(folder: Path, identity: dict[str, Any], iterations: int | None) -> tup
 
 
 def _newest(folder: Path, iterations: int | None) -> tuple[Path | None, int]:
-    for path in checkpoints(folder):
-        with contextlib.suppress(InputError, OSError):  # the newest may be half written
-            done = load_checkpoint(path)["flow_rl"]["iteration"]
-            if iterations is None or done < iterations:
-                return path, done
+    for path, checkpoint in intact_checkpoints(folder):
+        done = checkpoint["flow_rl"]["iteration"]
+        if iterations is None or done < iterations:
+            return path, done
     return None, 0
 
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import gymnasium as gym
 
-from flow_rl.cli import launch
+from flow_rl.cli import launch, preemption
 from flow_rl.cli.overrides import check_overrides
 from flow_rl.configs import learners
 from flow_rl.utils.check import InputError
@@ -34,6 +34,9 @@ def main() -> None:
 
     words = sys.argv[1:]  # the command rewrites them
     refusals = one_line_refusals(words)
+    if words[0] == "train":
+        with refusals:
+            words = preempt(words)
     if words[0] == "train" and is_foreign(words):
         from flow_rl.cli import train_foreign
 
@@ -48,6 +51,28 @@ def main() -> None:
     common = isaaclab_rl.entrypoints.common
     common.resolve_checkpoint_selector = newest_or_best(common.resolve_checkpoint_selector)
     cli()
+
+
+def preempt(words: Sequence[str]) -> list[str]:
+    """Let a scheduler end training, and return the command without the options for it, which the host lacks."""
+    import isaaclab_rl.entrypoints.common as common
+    import isaaclab_rl.rsl_rl.utils
+
+    from flow_rl.preemption.runner import PreemptibleRunner
+    from flow_rl.preemption.signals import leave_when_asked
+
+    leave_when_asked()
+    add_arguments = common.add_common_train_args
+
+    def add_common_train_args(parser: argparse.ArgumentParser, **how) -> None:
+        add_arguments(parser, **how)
+        preemption.add_options(parser)  # for its help
+
+    common.add_common_train_args = add_common_train_args
+    isaaclab_rl.rsl_rl.utils.OnPolicyRunner = PreemptibleRunner
+    words = preemption.as_overrides(words)
+    sys.argv[1:] = words
+    return words
 
 
 def newest_or_best(resolve: Callable[..., str]) -> Callable[..., str]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flow_rl.cli import options
+from flow_rl.cli import options, preemption
 from flow_rl.cli.stock import SUFFIX
 from flow_rl.utils.check import require_choice
 
@@ -31,9 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--run_timestamp", help="name of the run's folder, the same for all ranks")
     parser.add_argument("--experiment_name", help="folder of the runs under logs/rsl_rl")
     parser.add_argument("--run_name", help="suffix of the run's folder")
+    preemption.add_options(parser)
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
     parser.add_argument("--log_project_name", help="project of wandb's logger")
-    words = list(sys.argv[1:] if argv is None else argv)
+    with options.one_line_errors():
+        words = preemption.as_overrides(sys.argv[1:] if argv is None else argv)
     args, overrides = parser.parse(words)
 
     from flow_rl.cli import launch, stock
@@ -54,19 +56,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint = find_checkpoint(args, root)
 
     import torch
-    from rsl_rl.runners import OnPolicyRunner
 
     from isaaclab_rl.entrypoints.common import dump_train_configs, write_run_manifest
 
     from flow_rl.envs.vec_env import ChunkVecEnv
+    from flow_rl.preemption.runner import PreemptibleRunner
+    from flow_rl.preemption.signals import leave_when_asked
 
+    leave_when_asked()
     torch.manual_seed(cfg.seed)
     env_cfg.log_dir = str(log_dir if rank == 0 else log_dir / f"rank_{rank}")
     if rank == 0:
         print(f"[flow_rl] logs in {log_dir}")
         write_run_manifest(str(log_dir), library="rsl_rl", task=args.task, metadata={"agent": learner + SUFFIX})
     with stock.one_line_refusals(words), launch.launch_env(args, env_cfg) as env:
-        runner = OnPolicyRunner(ChunkVecEnv(env), launch.runner_dict(cfg), log_dir=str(log_dir), device=cfg.device)
+        settings = launch.runner_dict(cfg)
+        runner = PreemptibleRunner(ChunkVecEnv(env), settings, log_dir=str(log_dir), device=cfg.device)
         if checkpoint is not None:
             runner.load(checkpoint, map_location=cfg.device)
         dump_train_configs(env_cfg.log_dir, env_cfg.to_dict(), cfg)

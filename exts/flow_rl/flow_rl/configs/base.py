@@ -29,6 +29,16 @@ class FlowRunnerBaseCfg(RslRlOnPolicyRunnerCfg):
     save_interval: int = 20
     """Iterations between checkpoints."""
 
+    resume: bool = False
+    """Whether to begin from the newest intact checkpoint of the run's own folder, if there is one: `--resume auto`.
+
+    Iterations are then those of the whole run, and its curves go on."""
+
+    grace: float = 20.0
+    """Seconds that an iteration may still take when SIGTERM or SIGUSR1 asks for an end, before it is stopped.
+
+    SLURM, Kubernetes and torchrun wait for 30 s unless told otherwise, in which the checkpoint must be written, too."""
+
     load_checkpoint: str = r"model_\d+\.pt"
     """Checkpoints that are meant where only a run is named: the newest, not `model_best.pt`."""
 

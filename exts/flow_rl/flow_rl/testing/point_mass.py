@@ -33,6 +33,15 @@ class PointMassTask:
         self.points.episode_length_buf = torch.zeros_like(self.points.episode_length_buf)
         return dict(self.points.get_observations()), {}
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """All that goes on from one decision to the next."""
+        return {"position": self.points.position, "episode_length_buf": self.points.episode_length_buf}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a state."""
+        for name, value in state.items():
+            setattr(self.points, name, value.to(self.device).clone())
+
     def step(self, actions: torch.Tensor) -> tuple[dict, torch.Tensor, torch.Tensor, torch.Tensor, dict]:
         """Move by a chunk of velocities."""
         obs, rewards, dones, extras = self.points.step(actions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.metadata
+import os
 import subprocess
 import uuid
 from pathlib import Path
@@ -61,6 +62,8 @@ def save_checkpoint(path: str | Path, checkpoint: dict) -> None:
     try:
         with partial.open("xb") as file:
             torch.save(on_cpu(checkpoint), file)
+            file.flush()
+            os.fsync(file.fileno())  # or a machine that dies may keep the name without the contents
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
