@@ -37,6 +37,8 @@ class RunLogger(Logger):
             self.cfg = self.cfg | {"logger": writer | {"project_name": self.cfg.get("wandb_project")}}
         super().init_logging_writer()
         if self.first_row is not None and self.log_dir is not None and not self.disable_logs:
+            if hasattr(self.writer, "refill"):
+                self.writer.refill(self.first_row)
             continue_curves(self.writer, self.log_dir, self.first_row, self.tot_time)
 
     def process_env_step(self, *args: Any, **kwargs: Any) -> None:
