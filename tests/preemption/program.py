@@ -31,7 +31,7 @@ def main() -> None:
     folder = Path(os.environ["RUNS"], args.run_timestamp)
     folder.mkdir(exist_ok=True)
     (folder / "pid").write_text(str(os.getpid()))
-    runner = make_runner(folder, "score_flow", args.max_iterations, grace=90.0)
+    runner = make_runner(folder, "score_flow", args.max_iterations)
     decision = before(runner, 0, lambda: None).alg.act
     runner.alg.act = lambda obs: (time.sleep(0.05), decision(obs))[1]
     runner.learn(args.max_iterations)

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from flow_rl.configs import learners
+from flow_rl.preemption.runner import PreemptibleRunner
 from flow_rl.testing import PointMass
 from flow_rl.utils.check import InputError
 from flow_rl.utils.checkpoint import load_checkpoint
+from tests.algorithms.pendulum import config
 from tests.preemption.training import (
     assert_equal_runs,
     before,
@@ -216,3 +218,18 @@ def test_signals_are_given_back(tmp_path):
     former = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)
     train(tmp_path, "score_flow", 1)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)) == former
+
+
+def test_others_learners_end_alike(tmp_path, capsys):
+    """rsl_rl's own PPO leaves a checkpoint, too, though it does not go on by itself."""
+    cfg = config("rsl_rl", 4) | {"num_steps_per_env": 6}
+    runner = before(PreemptibleRunner(PointMass(32), cfg, log_dir=str(tmp_path)), 8, send(signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        runner.learn(4)
+    path = tmp_path / "model_1.pt"
+    assert f"stopped after 2 iterations, {path} is written; go on with --checkpoint {path}." in capsys.readouterr().out
+    runner = PreemptibleRunner(PointMass(32), cfg)
+    runner.load(str(path))
+    assert runner.current_learning_iteration == 1, "as the stock runner counts"
+    with pytest.raises(InputError, match="learners that are not flow_rl's"):
+        PreemptibleRunner(PointMass(32), cfg | {"resume": True}, log_dir=str(tmp_path))

@@ -94,7 +94,7 @@ def submit(slurm: dict[str, str], name: str, *words: str, **variables: str) -> s
     return found.stdout.strip()
 
 
-def until(condition, seconds: float = 900.0) -> None:
+def until(condition, seconds: float = 1200.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "nothing happens"
@@ -117,6 +117,7 @@ def test_templates_run(name, slurm, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # SLURM waits minutes before it starts a job again
 def test_a_job_that_is_warned_and_killed_goes_on(slurm, tmp_path):
     """SLURM's warning in one life, the death of the process in the next; the third ends as an undisturbed run."""
     train(tmp_path / "straight", "score_flow", ITERATIONS)

@@ -38,6 +38,7 @@ def make_runner(folder: Path, learner: str, iterations: int, **fields: Any) -> P
     own = small_config(learner)["algorithm"]
     cfg = small_config(learner, **{name: value for name, value in SMALL.items() if name in own})
     cfg |= {"max_iterations": iterations, "save_interval": 3, "resume": True, "eval_interval": 2, "eval_episodes": 16}
+    cfg["grace"] = 600.0  # for busy machines; what is stopped earlier is no longer the same
     env = PointMass(8)
     env.unwrapped.cfg.log_dir = str(folder)
     return PreemptibleRunner(env, cfg | fields, log_dir=str(folder), device="cpu")

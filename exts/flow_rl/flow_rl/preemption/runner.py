@@ -16,7 +16,7 @@ from rsl_rl.runners import OnPolicyRunner
 
 from flow_rl.algorithms.base import FlowAlgorithm
 from flow_rl.algorithms.evaluator import LOG
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_package
 from flow_rl.utils.checkpoint import save_checkpoint
 
 from .folder import claim, clear_partial, cut_lines, intact_checkpoints
@@ -136,6 +136,7 @@ class PreemptibleRunner(OnPolicyRunner):
             self.lock = claim(folder)
             clear_partial(folder)
         if self.cfg.get("logger") == "wandb":
+            require_package("wandb", "wandb", "wandb")
             from .wandb_writer import recall_run
 
             recall_run(folder)
