@@ -72,6 +72,7 @@ def test_a_command_goes_on(number, tmp_path):
     words += ["--max_iterations", "8", "--resume", "auto", "--run_name", "swing", "--device", "cpu"]
     words += ["agent.num_steps_per_env=20", "agent.save_interval=2", "agent.algorithm.from_scratch=true"]
     words += ["agent.algorithm.num_critic_updates=16", "agent.algorithm.save_replay=true"]
+    words += ["agent.algorithm.num_actor_updates=2"]
     folder = tmp_path / "logs" / "rsl_rl" / "rldt" / "swing"
     first = Python(*words, cwd=tmp_path)
     while not (folder / "model_2.pt").exists() and first.poll() is None:
