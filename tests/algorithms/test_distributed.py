@@ -3,63 +3,128 @@
 
 """Two processes learn one policy."""
 
-import os
-import tempfile
+from __future__ import annotations
+
+import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from rsl_rl.utils import resolve_callable
+from tensordict import TensorDict
+
+from flow_rl.configs import learners
+from flow_rl.models import FlowPolicy  # noqa: F401 - forks find it imported
+from flow_rl.ranks.runner import RankRunner
+from flow_rl.testing import PointMass, small_config
+from flow_rl.testing.learners import tensors
+from tests.ranks.forked import on_ranks
+
+OFF_POLICY = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2}
+OFF_POLICY |= {"critic_batch_size": 8, "actor_batch_size": 8}
+"""Few updates."""
+SMALL: dict[str, dict[str, Any]] = {
+    "dsrl": OFF_POLICY | {"num_distillation_updates": 2},
+    "qam": OFF_POLICY | {"num_sde_steps": 3},
+    "trqam": OFF_POLICY | {"num_sde_steps": 3},
+    "rldt": OFF_POLICY | {"num_particles": 4, "reference": "pretrained", "reference_budget": 0.01},
+    "residual": OFF_POLICY,
+    "sac_flow": OFF_POLICY,
+    "score_flow": {"target_kl": 0.5},
+}
+"""Settings of learners; RLDT's with a weight that learns."""
+OWN = {"replay", "probe"}
+"""Parts that belong to a rank."""
 
 
-def _learn(rank: int, folder: str, learner: str, settings: dict) -> None:
-    """One rank: its own environments and seed; leaves its state in a file."""
-    from flow_rl.testing import PointMass
-    from tests.algorithms.conftest import make_cfg
-
-    torch.set_num_threads(1)
-    store = torch.distributed.FileStore(os.path.join(folder, "store"), 2)
-    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    torch.manual_seed(rank)
-    env = PointMass(16 + 8 * rank)
-    cfg = make_cfg(learner, **settings) | {"multi_gpu": {"global_rank": rank, "local_rank": rank, "world_size": 2}}
-    obs = env.get_observations()
-    alg = resolve_callable(cfg["algorithm"]["class_name"]).construct_algorithm(obs, env, cfg, "cpu")
-    alg.train_mode()
-    alg.broadcast_parameters()
-    for _ in range(2):
-        with torch.inference_mode():
-            for _ in range(cfg["num_steps_per_env"]):
-                obs, rewards, dones, extras = env.step(alg.act(obs))
-                alg.process_env_step(obs, rewards, dones, extras)
-            alg.compute_returns(obs)
-        alg.update()
-    torch.save(alg.save() | {"obs": obs["policy"]}, os.path.join(folder, f"rank_{rank}.pt"))
-    torch.distributed.destroy_process_group()
+def make(learner: str, num_envs: int, folder: Path | None = None, **settings: Any) -> RankRunner:
+    """A learner behind our runner, with few updates."""
+    plain = {} if learner in SMALL else {"num_learning_epochs": 1, "num_mini_batches": 2}
+    cfg = small_config(learner, **(SMALL.get(learner, {}) | plain | settings))
+    return RankRunner(PointMass(num_envs), cfg, log_dir=str(folder) if folder else None, device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("learner", "settings"),
-    [
-        ("score_flow", {"target_kl": 0.5}),
-        ("rldt", {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2, "critic_batch_size": 8}),
-    ],
-)
-def test_ranks_keep_parameters_and_statistics_equal(learner, settings):
-    """After two iterations on different data, parameters, statistics and optimiser agree; the replays are their own."""
-    with tempfile.TemporaryDirectory() as folder:
-        # Forked, because importing everything anew in two processes takes longer than all other tests together.
-        arguments = (folder, learner, settings)
-        torch.multiprocessing.start_processes(_learn, args=arguments, nprocs=2, start_method="fork")
-        first, second = (torch.load(Path(folder) / f"rank_{rank}.pt", weights_only=True) for rank in range(2))
-    assert not torch.equal(first["obs"][:16], second["obs"][:16])
-    names = {key.removesuffix("_state_dict") for key in first if key.endswith("_state_dict")}
-    assert {"actor", "critic"} < names
-    for name in names - {"replay", "optimizer", "probe"}:
-        for key, value in first[f"{name}_state_dict"].items():
-            if (name, key) != ("reward_scaler", "returns"):
-                assert torch.equal(value, second[f"{name}_state_dict"][key]), (name, key)
-    if learner == "score_flow":
-        assert first["reward_scaler_state_dict"]["moments"][0] == 2 * 6 * (16 + 24)
-    for index, state in first["optimizer_state_dict"]["state"].items():
-        assert torch.equal(state["exp_avg"], second["optimizer_state_dict"]["state"][index]["exp_avg"])
+@pytest.fixture
+def joined(monkeypatch):
+    """Let runners of forked ranks find their process group, which gloo has made already."""
+    monkeypatch.setattr(torch.distributed, "init_process_group", _once(torch.distributed.init_process_group))
+
+
+def _once(init):
+    def init_process_group(*args, **how):
+        if not torch.distributed.is_initialized():
+            init(*args, **how)
+
+    return init_process_group
+
+
+def learn(rank: int, learner: str, iterations: int) -> dict:
+    """One rank with its own number of environments; returns its state."""
+    runner = make(learner, 8 + 4 * rank)
+    runner.learn(iterations)
+    return runner.alg.save() | {"obs": runner.env.get_observations()["policy"]}
+
+
+@pytest.mark.parametrize("learner", sorted(learners()))
+def test_ranks_keep_parameters_and_statistics_equal(learner, joined):
+    """After 20 iterations on different data, parameters, statistics and optimiser have the same bits; replays differ."""
+    first, second = on_ranks(learn, learner, 20)
+    assert not torch.equal(first["obs"], second["obs"][: len(first["obs"])])
+    parts = {key for key in first if key.endswith("_state_dict")}
+    assert {"actor_state_dict", "critic_state_dict", "optimizer_state_dict"} < parts
+    common = parts - {f"{name}_state_dict" for name in OWN}
+    ours, theirs = (tensors({name: state[name] for name in common}) for state in (first, second))
+    assert ours.keys() == theirs.keys()
+    differ = [key for key in ours if not torch.equal(ours[key], theirs[key])]
+    assert [key for key in differ if key != ".reward_scaler_state_dict.returns"] == []
+    if "reward_scaler_state_dict" in first:
+        assert first["reward_scaler_state_dict"]["moments"][0] == 20 * 6 * (8 + 12)
+    if "replay_state_dict" in first:
+        assert not torch.equal(first["replay_state_dict"]["total"], second["replay_state_dict"]["total"][:28])
+
+
+def rollout(learner: str, num_envs: int) -> tuple[RankRunner, dict, TensorDict, TensorDict | None]:
+    """A runner before its first update with one mini-batch, its parts, what follows the rollout, and the rollout."""
+    single = {} if learner in SMALL and learner != "score_flow" else {"num_learning_epochs": 2, "num_mini_batches": 1}
+    torch.manual_seed(0)
+    runner = make(learner, num_envs, bc_coef=0.0, **single)
+    parts = copy.deepcopy({name: part.state_dict() for name, part in runner.alg.parts.items()})
+    obs = runner.env.get_observations()
+    runner.alg.train_mode()
+    with torch.inference_mode():
+        for _ in range(runner.cfg["num_steps_per_env"]):
+            obs, rewards, dones, extras = runner.env.step(runner.alg.act(obs))
+            runner.alg.process_env_step(obs, rewards, dones, extras)
+    return runner, parts, obs, runner.alg.storage.data.clone()
+
+
+def first_update(rank: int, learner: str, parts: dict, obs: TensorDict, data: TensorDict) -> dict:
+    """The first update of a rank that has seen its half of a rollout."""
+    half = slice(rank * 8, rank * 8 + 8)
+    runner, *_ = rollout(learner, 8)
+    for name, part in runner.alg.parts.items():
+        state = {key: value for key, value in parts[name].items() if key not in getattr(part, "LOCAL", ())}
+        part.load_state_dict(state, strict=False)
+    with torch.inference_mode():
+        runner.alg.storage.data.copy_(data[:, half])
+        runner.alg.compute_returns(obs[half])
+    runner.alg.update()
+    return {name: part.state_dict() for name, part in runner.alg.parts.items() if name not in OWN}
+
+
+@pytest.mark.parametrize("learner", ["score_flow", "dppo", "fpo", "resip", "ppo"])
+def test_two_ranks_make_the_first_update_of_one_with_all_environments(learner, joined):
+    """Gradients, advantages, returns' scale and observations' scale are those of all environments."""
+    runner, parts, obs, data = rollout(learner, 16)
+    with torch.inference_mode():
+        runner.alg.compute_returns(obs)
+    before = copy.deepcopy(runner.alg.actor.state_dict())
+    runner.alg.update()
+    assert any(not torch.equal(before[key], value) for key, value in runner.alg.actor.state_dict().items())
+    expected = tensors({name: part.state_dict() for name, part in runner.alg.parts.items() if name not in OWN})
+    for state in on_ranks(first_update, learner, parts, obs, data):
+        for key, value in tensors(state).items():
+            if key != ".reward_scaler.returns":
+                torch.testing.assert_close(
+                    value, expected[key], atol=1e-5, rtol=1e-5, msg=lambda text: f"{key}: {text}"
+                )

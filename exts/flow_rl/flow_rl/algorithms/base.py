@@ -15,11 +15,12 @@ from tensordict import TensorDict
 from torch import nn
 
 from flow_rl.models import CriticView, FlowPolicy
+from flow_rl.ranks.collective import merged
 from flow_rl.utils.check import require
 from flow_rl.utils.rng import set_rng_state
 from flow_rl.utils.stopwatch import Stopwatch
 
-from .checkpoint import load_into, saved
+from .checkpoint import load_into, saved, saved_own
 from .construct import construct
 from .door import Door
 from .evaluator import Evaluator
@@ -97,6 +98,7 @@ class FlowAlgorithm(ABC):
         self.task = spec.id if spec else None
         self.device = device
         self.world_size = multi_gpu_cfg["world_size"] if multi_gpu_cfg else 1
+        self.rank = multi_gpu_cfg["global_rank"] if multi_gpu_cfg else 0
 
         self.actor, self.critic = actor.to(device), critic.to(device)
         self.door = Door(env, view, device, settings.time_limit_is_terminal)
@@ -133,6 +135,8 @@ class FlowAlgorithm(ABC):
         """Iteration at which training and its schedules end; further on by those that lie behind a checkpoint."""
         self.policy_loaded = actor.base is not None
         self.rng_state: dict | None = None
+        self.own_state: dict | None = None
+        """What another rank than 0 shall go on with of its own, as :meth:`save_own` gave it."""
         self._apply_schedules()
 
     """
@@ -247,8 +251,7 @@ class FlowAlgorithm(ABC):
         )
         self._apply_schedules()
         self.parts.train()
-        # Several ranks keep their own random numbers, so that they stay different.
-        if self.rng_state is not None and self.world_size == 1:
+        if self.rng_state is not None:
             set_rng_state(self.rng_state)
         self.rng_state = None
         self.door.ask_for(self.final_groups)
@@ -270,8 +273,12 @@ class FlowAlgorithm(ABC):
         return self.optimizer.group("actor")["lr"]
 
     def save(self) -> dict:
-        """Everything that learning depends on, as tensors and plain values only."""
+        """Everything that learning depends on, as tensors and plain values only; of rank 0 where there are several."""
         return saved(self)
+
+    def save_own(self) -> dict:
+        """What of that another rank than 0 has of its own."""
+        return saved_own(self)
 
     def load(self, loaded_dict: dict, load_cfg: dict | None = None, strict: bool = True) -> bool:
         """Go on from a checkpoint of this learner, or begin with the policy of any other.
@@ -319,10 +326,10 @@ class FlowAlgorithm(ABC):
         self.optimizer.schedule(self.progress)
 
     def _numbers(self, scalars: dict[str, torch.Tensor], log: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-        """Scalars and the means of the logged ones; everything crosses to the host at once."""
+        """Scalars and the means of the logged ones, over all ranks; everything crosses to the host at once."""
         moves = self.probe.measure(self.actor, self.env)
         scalars = {**scalars, **moves, "skipped_steps": self.optimizer.skipped_steps}
-        numbers = to_host(scalars, log) | self.stopwatch.read()
+        numbers = merged(to_host(scalars, log) | self.stopwatch.read())
         if (skipped := int(numbers["skipped_steps"])) > 0:
             print(
                 f"[flow_rl] {skipped} optimiser steps of iteration {self.iteration} were left out, because their "

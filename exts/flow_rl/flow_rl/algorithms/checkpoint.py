@@ -20,12 +20,34 @@ def saved(learner: FlowAlgorithm) -> dict:
     states = learner.parts.states(learner.unsaved) | {"optimizer_state_dict": learner.optimizer.state_dict()}
     more = {} if learner.evaluator is None else {"evaluator": learner.evaluator.state_dict()}
     facts = {"stage": "finetune", "learner": learner.name, "task": learner.task, "iteration": learner.iteration}
+    facts |= {} if learner.world_size == 1 else {"ranks": learner.world_size}
     return {
         **on_cpu(states),
         **more,
         "rng_state": rng_state(),
         "flow_rl": describe(learner.actor.settings, **facts),
     }
+
+
+def saved_own(learner: FlowAlgorithm) -> dict:
+    """What a rank alone has: what its environments have left, such as a replay, and its random numbers."""
+    without = (set(learner.parts) - set(learner.parts.own())) | learner.unsaved
+    return {**on_cpu(learner.parts.states(without)), "rng_state": rng_state()}
+
+
+def _with_own(learner: FlowAlgorithm, checkpoint: dict) -> dict:
+    """Put what this rank has of its own in the place of what rank 0 had, and say what a change of ranks means."""
+    before, now = checkpoint["flow_rl"].get("ranks", 1), learner.world_size
+    if before != now and learner.rank == 0:
+        print(
+            f"[flow_rl] The checkpoint was written by {before} rank{'s' * (before > 1)} and is read by {now}: "
+            "environments begin anew, and so does what others than rank 0 keep of their own, such as a replay."
+        )
+    if learner.rank == 0:
+        return checkpoint
+    own = {f"{name}_state_dict" for name in learner.parts.own()} | {"rng_state"}
+    common = {key: value for key, value in checkpoint.items() if key not in own}
+    return common | (learner.own_state or {})
 
 
 def load_into(learner: FlowAlgorithm, checkpoint: dict, wanted: dict | None, strict: bool) -> bool:
@@ -50,12 +72,13 @@ def load_into(learner: FlowAlgorithm, checkpoint: dict, wanted: dict | None, str
         learner.policy_replaced()
         print(f"[flow_rl] {learner.name} begins with the policy of stage {found['stage']} ({found['learner']}).")
         return False
+    checkpoint = _with_own(learner, checkpoint)
     wanted = wanted or {"actor": True, "critic": True, "optimizer": True, "iteration": True}
     learner.parts.load(checkpoint, wanted, learner.optimizer, strict)
     if wanted.get("iteration"):
         learner.iteration = found["iteration"]
         learner.num_iterations = learner.iteration + learner.planned_iterations
-        learner.rng_state = checkpoint["rng_state"]
+        learner.rng_state = checkpoint.get("rng_state")
         if learner.evaluator is not None and "evaluator" in checkpoint:
             learner.evaluator.load_state_dict(checkpoint["evaluator"])
         learner._apply_schedules()

@@ -12,6 +12,7 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
 from flow_rl.models import FlowPolicy, QEnsemble
+from flow_rl.ranks.collective import count
 from flow_rl.utils.check import require
 
 from .base import Decision
@@ -148,7 +149,7 @@ class Dsrl(OffPolicyAlgorithm):
             noise = torch.where(own, self.draw(latent)[0], noise)
             target = self.critic(seen.unsqueeze(0), self.end(latent, noise).unsqueeze(0))  # (M, B)
         error = (self.noise_values(seen, noise) - target).square() * exists
-        return 0.5 * error.sum() / exists.sum().clamp(min=1)
+        return 0.5 * error.sum() / count(exists)
 
     def actor_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The mean of alpha log pi(w | s) - min_m Q^W_m(s, w), and the loss of the temperature.
@@ -162,7 +163,7 @@ class Dsrl(OffPolicyAlgorithm):
         losses = torch.stack(
             [self.temperature() * log_prob - (gradient * noise).sum(dim=-1), self.temperature.loss(log_prob)]
         )
-        weight = exists / exists.sum().clamp(min=1)  # places of an empty replay count nothing
+        weight = exists / count(exists)  # places of an empty replay count nothing
         with torch.no_grad():
             mean, log_std = self.actor.prior.steering.gaussian(latent)
             metrics = {

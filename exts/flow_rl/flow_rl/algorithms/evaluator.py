@@ -19,6 +19,7 @@ from tensordict import TensorDict
 
 from flow_rl.evaluation.score import lies_below, measures_success, score, shown, told
 from flow_rl.evaluation.statistics import mean_interval, wilson_interval
+from flow_rl.ranks.collective import from_first, gathered
 from flow_rl.utils.check import require
 from flow_rl.utils.checkpoint import load_checkpoint, on_cpu, save_checkpoint
 from flow_rl.utils.rng import preserved_rng
@@ -138,6 +139,7 @@ class Evaluator:
             "iteration": self.learner.iteration,
             "env_steps": self.learner.iteration * self.steps_per_iteration,
             "updates": self.learner.optimizer.num_steps,
+            "ranks": self.learner.world_size,
             "seconds": round(self.state["seconds"], 2),
             "cpu_seconds": round(self.state["cpu_seconds"], 2),
             **result,
@@ -185,10 +187,7 @@ class Evaluator:
         squares = (episodes - 1) * result["return_std"] ** 2 + episodes * mean**2
         sums = [episodes, round((result["success"] or 0) * episodes), mean * episodes, squares]
         sums.append(result["mean_episode_length"] * episodes)
-        if self.learner.world_size > 1:
-            tensor = torch.tensor(sums, dtype=torch.float64, device=self.learner.device)
-            torch.distributed.all_reduce(tensor)
-            sums = tensor.tolist()
+        sums = [sum(values) for values in zip(*gathered(sums), strict=True)]
         one = {"outcomes": result["outcomes"]} if self.learner.world_size == 1 else {}
         episodes, successes, mean = round(sums[0]), round(sums[1]), sums[2] / sums[0]
         deviation = math.sqrt(max(sums[3] - episodes * mean**2, 0.0) / max(episodes - 1, 1))
@@ -207,12 +206,14 @@ class Evaluator:
 
     def _write(self, entry: dict[str, Any], is_best: bool) -> None:
         """Print the result; note it in the run's folder, and keep the policy there if it is the best."""
+        if self.rank != 0:
+            return
         best = self.state["best"]
         print(
             f"[flow_rl] evaluation after {entry['iteration']} iterations, {entry['env_steps']:,} control steps: "
             f"{told(entry)}" + ("" if is_best else f"; the best, after {best['iteration']}: {shown(score(best), best)}")
         )
-        if self.folder is None or self.rank != 0:
+        if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / LOG).open("a") as file:
@@ -238,6 +239,13 @@ class Evaluator:
         }
         return {name: self.learner.parts[name].state_dict() for name in learning if learning[name] and name != "critic"}
 
+    def _read_best(self) -> dict[str, dict] | None:
+        """The best policy's parts in the run's folder, if they are there."""
+        if self.folder is None or not (self.folder / BEST).is_file():
+            return None
+        saved = torch.load(self.folder / BEST, map_location="cpu", weights_only=True)
+        return {name: saved[f"{name}_state_dict"] for name in self._policy_parts()}
+
     def _roll_back(self, entry: dict[str, Any]) -> bool:
         """Return to the best policy if several evaluations in a row lie significantly below it."""
         best = self.state["best"]
@@ -245,20 +253,20 @@ class Evaluator:
         if self.state["falls"] < self.settings.rollback_patience:
             return False
         if self.best_parts is None:
-            if self.folder is None or not (self.folder / BEST).is_file():
-                return False
-            saved = torch.load(self.folder / BEST, map_location="cpu", weights_only=True)
-            self.best_parts = {name: saved[f"{name}_state_dict"] for name in self._policy_parts()}
+            self.best_parts = from_first(self._read_best())
+        if self.best_parts is None:
+            return False
         for name, state in self.best_parts.items():
             self.learner.parts[name].load_state_dict(state)
         self.state["falls"], self.state["step_scale"] = 0, 0.5 * self.state["step_scale"]
         self.learner.scale_steps(self.state["step_scale"])
         self.learner.stand_still()
-        print(
-            f"[flow_rl] rollback: {shown(score(entry), entry)} is significantly below {shown(score(best), best)} for "
-            f"{self.settings.rollback_patience} evaluations. Learning goes on from the policy after "
-            f"{best['iteration']} iterations, with steps of {self.state['step_scale']:g} times the size."
-        )
+        if self.rank == 0:
+            print(
+                f"[flow_rl] rollback: {shown(score(entry), entry)} is significantly below {shown(score(best), best)} "
+                f"for {self.settings.rollback_patience} evaluations. Learning goes on from the policy after "
+                f"{best['iteration']} iterations, with steps of {self.state['step_scale']:g} times the size."
+            )
         return True
 
     def _now(self) -> tuple[float, float]:
@@ -266,6 +274,7 @@ class Evaluator:
 
     def _stop_clocks(self) -> None:
         if self._clocks is not None:
-            for name, start, now in zip(("seconds", "cpu_seconds"), self._clocks, self._now(), strict=True):
-                self.state[name] += now - start
+            seconds, cpu = (now - start for start, now in zip(self._clocks, self._now(), strict=True))
+            self.state["seconds"] += seconds
+            self.state["cpu_seconds"] += sum(gathered(cpu))
         self._clocks = None

@@ -17,7 +17,8 @@ class Parts(dict[str, nn.Module]):
     """Modules by name, the policy as `actor`.
 
     What a module may have besides its state:
-    - ``LOCAL``: names of tensors that belong to a rank's own environments and are not broadcast.
+    - ``LOCAL``: names of tensors that belong to a rank's own environments and are not broadcast. What has no others is
+      the rank's own, and other ranks than 0 keep it apart from the common checkpoint.
     - ``adapt(state)``: the state of a checkpoint that was written with another number of environments.
     - ``follow(policy)``: what is a copy of the policy, or sees as it does, takes over another one.
     """
@@ -35,6 +36,11 @@ class Parts(dict[str, nn.Module]):
     def states(self, without: Collection[str] = ()) -> dict[str, dict]:
         """States as checkpoints hold them."""
         return {f"{name}_state_dict": module.state_dict() for name, module in self.items() if name not in without}
+
+    def own(self) -> list[str]:
+        """Names of the parts that are a rank's own as a whole."""
+        local = {name: set(part.LOCAL) for name, part in self.items() if hasattr(part, "LOCAL")}
+        return [name for name, keys in local.items() if keys == set(self[name].state_dict())]
 
     def load(self, checkpoint: dict, wanted: dict[str, bool], optimizer: torch.optim.Optimizer, strict: bool) -> None:
         """Take over what is wanted; modules are unless it is said otherwise, the optimiser if it is said.

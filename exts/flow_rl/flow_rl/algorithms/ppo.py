@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from flow_rl.ranks.collective import gathered
+
 from .bc_gaussian import BcGaussian
 
 
@@ -23,10 +25,13 @@ class Ppo(BcGaussian):
         return "ppo"
 
     def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """After the first rollout of a random policy, take the scales of observations from it, on all ranks alike."""
+        """After the first rollout of a random policy, take the scales of observations from that of all ranks."""
         if self.iteration == 0 and not self.policy_loaded:
             obs = self.storage.data["obs"].flatten(0, 1)
-            self.actor.observer.normalizer.fit(torch.cat([obs[group] for group in self.actor.group_dims], dim=-1))
+            seen = torch.cat([obs[group] for group in self.actor.group_dims], dim=-1)
             if self.world_size > 1:
+                seen = torch.cat(gathered(seen.cpu())).to(self.device)
+            self.actor.observer.normalizer.fit(seen)
+            if self.world_size > 1:  # other machines may round otherwise
                 self.broadcast_parameters()
         return super().finish_iteration(log)

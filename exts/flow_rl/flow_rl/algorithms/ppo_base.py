@@ -15,6 +15,7 @@ from torch import nn
 
 from flow_rl.models import Anchor, FlowPolicy
 from flow_rl.objectives import PpoSurrogate, value_loss
+from flow_rl.ranks.collective import averaged, standardised
 
 from .on_policy import OnPolicyAlgorithm
 from .ppo_settings import PpoSettings
@@ -68,11 +69,9 @@ class PpoAlgorithm(OnPolicyAlgorithm):
         return critic_loss + policy_loss, metrics | policy_metrics
 
     def policy_loss(self, batch: TensorDict) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The learner's loss on normalised advantages, and the pull to the pretrained policy."""
+        """The learner's loss on advantages normalised over all ranks, and the pull to the pretrained policy."""
         latent = self.actor.get_latent(batch["obs"])
-        advantage = batch["advantage"]
-        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        loss, metrics = self.surrogate_loss(batch, latent, advantage)
+        loss, metrics = self.surrogate_loss(batch, latent, standardised(batch["advantage"]))
         if self.anchor is not None:
             metrics["bc"] = self.settings.bc_coef * self.anchor_loss(latent, batch["obs"])
             loss = loss + metrics["bc"]
@@ -98,10 +97,7 @@ class PpoAlgorithm(OnPolicyAlgorithm):
         """Stop when the epoch moved the policy too far; all ranks decide alike."""
         if self.settings.target_kl is None:
             return False
-        kl = torch.stack([entry["kl"] for entry in log]).mean()
-        if self.world_size > 1:
-            torch.distributed.all_reduce(kl)
-            kl /= self.world_size
+        kl = averaged(torch.stack([entry["kl"] for entry in log]).mean())
         return bool(kl > self.settings.target_kl)
 
     def finish_iteration(self, log: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from tensordict import TensorDict
 from flow_rl.flows import sample_memoryless, sample_times, time_grid
 from flow_rl.models import Anchor, FlowPolicy, QEnsemble
 from flow_rl.objectives import adjoint_matching_loss, flow_matching_loss, lean_adjoint, path_kl
+from flow_rl.ranks.collective import averaged, count
 
 from .base import Decision
 from .budget import Budget
@@ -107,7 +108,7 @@ class Qam(OffPolicyAlgorithm):
 
         def mean(values: torch.Tensor) -> torch.Tensor:
             # Places of an empty replay count nothing.
-            return (values * exists).sum() / exists.sum().clamp(min=1)
+            return (values * exists).sum() / count(exists)
 
         loss = mean(adjoint_matching_loss(change, eta * adjoint))
         metrics = {
@@ -159,7 +160,7 @@ class Qam(OffPolicyAlgorithm):
                 parameters = list(self.slow.policy.parameters()), list(self.behaviour.parameters())
                 torch._foreach_lerp_(*parameters, 1.0 - self.settings.target_momentum)
         if self.budget is not None:
-            divergence = metrics["path_kl"]
+            divergence = averaged(metrics["path_kl"])
             # It is exactly zero where the replay holds nothing yet, which says nothing about the budget.
             divergence = torch.where(divergence > 0, divergence / self.step_scale, self.budget.budget)
             self.budget.update(divergence)

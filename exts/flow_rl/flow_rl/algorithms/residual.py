@@ -11,6 +11,7 @@ from tensordict import TensorDict
 from torch.func import functional_call
 
 from flow_rl.models import FlowPolicy, QEnsemble
+from flow_rl.ranks.collective import count
 
 from .base import Decision
 from .off_policy import OffPolicyAlgorithm
@@ -89,7 +90,7 @@ class Residual(OffPolicyAlgorithm):
         chunks = self.actor.head(base, latent)
         value = self.values(obs, chunks).mean(dim=0)
         # Places of an empty replay count nothing.
-        loss = -(value * exists).sum() / exists.sum().clamp(min=1)
+        loss = -(value * exists).sum() / count(exists)
         with torch.no_grad():
             metrics = {
                 "policy_value": -loss,

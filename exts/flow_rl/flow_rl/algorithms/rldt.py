@@ -14,6 +14,7 @@ from tensordict import TensorDict
 from flow_rl.flows import interpolate, velocity_to_target
 from flow_rl.kernels import svgd_diagnostics, svgd_field
 from flow_rl.models import Anchor, FlowPolicy, QEnsemble
+from flow_rl.ranks.collective import averaged, count
 
 from .base import Decision
 from .budget import Budget
@@ -115,7 +116,7 @@ class Rldt(OffPolicyAlgorithm):
         )
         reference = self.reference_loss(ends, per_particle, obs)
         # Places of an empty replay count nothing.
-        losses = torch.stack([alignment, consistency, reference]) * exists / exists.sum().clamp(min=1)
+        losses = torch.stack([alignment, consistency, reference]) * exists / count(exists)
         alignment, consistency, reference = losses.flatten(1).sum(dim=-1)
         weight = self.settings.reference_coef if self.budget is None else self.budget.weight
         loss = alignment + self.settings.consistency_coef * consistency + weight / self.step_scale * reference
@@ -147,7 +148,7 @@ class Rldt(OffPolicyAlgorithm):
         """One step of the policy, after which the budget's weight follows."""
         metrics = super().actor_step(step)
         if self.budget is not None:
-            self.budget.update(metrics["reference"] / self.actor.output_dim)
+            self.budget.update(averaged(metrics["reference"]) / self.actor.output_dim)
             metrics["reference_weight"] = self.budget.weight.clone()
         return metrics
 

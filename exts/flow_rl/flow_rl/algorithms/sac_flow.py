@@ -14,6 +14,7 @@ from tensordict import TensorDict
 from flow_rl.flows import ChainBounds, clamp_returning, sample_chain, time_grid
 from flow_rl.models import FlowPolicy, QEnsemble
 from flow_rl.nn import NoisePredictor
+from flow_rl.ranks.collective import count
 from flow_rl.utils.check import require
 
 from .base import Decision
@@ -136,7 +137,7 @@ class SacFlow(OffPolicyAlgorithm):
         alpha = self.temperature()
 
         # Places of an empty replay count nothing.
-        weight = exists / exists.sum().clamp(min=1)
+        weight = exists / count(exists)
         # the gradient of -Q with respect to policy and noise, by the chain rule
         loss = (weight * (alpha * log_prob - (chunks * gradient).sum(dim=-1))).sum()
         if self.settings.learn_temperature:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from tensordict import TensorDict
 
+from flow_rl.ranks.collective import count
+
 from .base import Decision
 from .optimizer import ParameterGroup
 
@@ -86,7 +88,7 @@ class Selection:
             value = value - value.mean(dim=0)
         said = self.selector.values(chunks, latent)
         said = said - said.mean(dim=0)
-        weight = exists / exists.sum().clamp(min=1) / DRAWS  # places of an empty replay count nothing
+        weight = exists / count(exists) / DRAWS  # places of an empty replay count nothing
         learner.optimizer.minimize(((said - value).square() * weight).sum())
         said = said.detach()
         spread = ((said.square() * weight).sum() * (value.square() * weight).sum()).sqrt()

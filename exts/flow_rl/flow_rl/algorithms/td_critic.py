@@ -14,6 +14,7 @@ from tensordict import TensorDict
 from flow_rl.kernels import lambda_scan
 from flow_rl.models import QEnsemble
 from flow_rl.objectives import calibration_error
+from flow_rl.ranks.collective import count
 from flow_rl.utils.check import require
 
 from .optimizer import GroupedAdamW
@@ -106,31 +107,36 @@ class TdCritic:
         return lambda_scan(reward, *others, self.settings.gamma, lam).T.reshape(next_values.shape)
 
     def loss(
-        self, latent: torch.Tensor, action: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
+        self,
+        latent: torch.Tensor,
+        action: torch.Tensor,
+        targets: torch.Tensor,
+        valid: torch.Tensor,
+        num_valid: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum over members of half the mean squared error, and values (M, N).
 
-        Inputs are (M or 1, N, ...); targets have a last dimension for the critic's estimates.
+        Inputs are (M or 1, N, ...); targets have a last dimension for the critic's estimates. The sum of errors is
+        divided by `num_valid` (M or 1, 1).
         """
         estimates = self.ensemble.estimates(latent, action)  # (M, N, F)
         error = (estimates - targets).square().sum(dim=-1) * valid
-        count = valid.sum(dim=-1, keepdim=True).expand(len(estimates), 1).clamp(min=1)
-        return 0.5 * (error / count).sum(), estimates.sum(dim=-1)
+        return 0.5 * (error / num_valid.expand(len(estimates), 1)).sum(), estimates.sum(dim=-1)
 
     def step(self, batch: TensorDict, optimizer: GroupedAdamW) -> dict[str, torch.Tensor]:
         """One step of all members, each on its own trajectories, then of the target; returns scalars for the log."""
         latent, action, targets, valid = (batch[name].flatten(1, 2) for name in WINDOWS)
-        loss, values = self.loss(latent, action, targets, valid)
+        loss, values = self.loss(latent, action, targets, valid, count(valid, dim=-1))
         norms = optimizer.minimize(loss)
         with torch.no_grad():
             parameters = list(self.target.parameters()), list(self.ensemble.mlp.parameters())
             torch._foreach_lerp_(*parameters, 1.0 - self.settings.target_momentum)
-            count = valid.sum().clamp(min=1)
+            num_valid = count(valid)
             return {
                 "critic": loss.detach(),
-                "q_mean": (values.mean(dim=0) * valid).sum() / count,
+                "q_mean": (values.mean(dim=0) * valid).sum() / num_valid,
                 "q_spread": values.std(dim=0, correction=0).mean(),
-                "target_mean": (targets[..., 0] * valid).sum() / count,
+                "target_mean": (targets[..., 0] * valid).sum() / num_valid,
                 "grad_norm_critic": norms["grad_norm_critic"],
             }
 

@@ -6,6 +6,7 @@
 flow-rl benchmark SUITE runs what is missing of a suite: the name of one of ours, or a YAML file of yours.
 flow-rl benchmark status FOLDER shows what waits, runs, is done and has failed in a suite's folder.
 flow-rl benchmark report [SUITE ...] reads records and starts no simulator.
+flow-rl benchmark scaling measures how training speeds up with ranks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RECORDS = Path("benchmarks/records")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a suite or write a report."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parts = {"report": report, "status": status}
+    parts = {"report": report, "status": status, "scaling": scaling}
     if words and words[0] in parts:
         parts[words[0]](words[1:])
     else:
@@ -61,12 +62,19 @@ def run(words: Sequence[str]) -> None:
             raise SystemExit("\n[flow_rl] stopped. The same command goes on with what is missing.") from None
 
 
+def scaling(words: Sequence[str]) -> None:
+    """Measure how training speeds up with ranks."""
+    from flow_rl.cli import scaling
+
+    scaling.main(words)
+
+
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Return what a command line says of a suite."""
     parser = argparse.ArgumentParser(
         prog="flow-rl benchmark", description=__doc__, formatter_class=options.HelpFormatter
     )
-    parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status' or 'report'")
+    parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status', 'report' or 'scaling'")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="folder for what is made")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
     parser.add_argument("--device", help="where to compute (default: a GPU if there is one, or if jobs get one)")

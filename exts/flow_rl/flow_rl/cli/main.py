@@ -14,7 +14,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flow_rl.cli.options import has_gpu
+from flow_rl.cli.options import has_gpu, one_line_errors
+from flow_rl.ranks import launcher
 from flow_rl.utils.names import is_gym
 
 COMMANDS = {
@@ -57,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         print(f"[flow_rl] error: no command {command!r}.{meant} Valid: {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
+    if command == "train" and launcher.is_asked(words) and not {"-h", "--help"} & set(words):
+        with one_line_errors():
+            launcher.main(words[1:])
+        return
     if not has_gpu():
         # More threads only slow down networks of this size on a machine without a GPU.
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -20,6 +20,7 @@ import gymnasium as gym
 from flow_rl.cli import launch, preemption
 from flow_rl.cli.overrides import check_overrides
 from flow_rl.configs import learners
+from flow_rl.ranks import host
 from flow_rl.utils.check import InputError
 
 SUFFIX = "_cfg_entry_point"
@@ -47,8 +48,11 @@ def main() -> None:
         load_external_tasks()
         with one_line_refusals(words):
             check_command(words)
-    isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals)
     common = isaaclab_rl.entrypoints.common
+    host.document(common)
+    if "--distributed" in words and words[0] == "train":
+        host.extend(common)
+    isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals)
     common.resolve_checkpoint_selector = newest_or_best(common.resolve_checkpoint_selector)
     cli()
 

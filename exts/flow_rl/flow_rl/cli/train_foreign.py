@@ -17,6 +17,7 @@ from typing import Any
 
 from flow_rl.cli import options, preemption
 from flow_rl.cli.stock import SUFFIX
+from flow_rl.ranks import host, launcher
 from flow_rl.utils.check import require_choice
 
 
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     preemption.add_options(parser)
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
     parser.add_argument("--log_project_name", help="project of wandb's logger")
+    parser.add_argument("--num_envs", type=int, help=f"{host.NUM_ENVS} (default: 40)")
+    launcher.add_options(parser)
     with options.one_line_errors():
         words = preemption.as_overrides(sys.argv[1:] if argv is None else argv)
     args, overrides = parser.parse(words)
@@ -42,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from flow_rl.configs import learners
 
     rank = int(os.getenv("RANK", "0")) if args.distributed else 0
+    if args.distributed:
+        args.device, args.distributed = host.own_device(args.device), False  # or the host would choose
     with options.one_line_errors():
         learner = args.agent.removesuffix(SUFFIX)
         require_choice("--agent", learner, learners())
