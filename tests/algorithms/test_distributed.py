@@ -67,7 +67,7 @@ def learn(rank: int, learner: str, iterations: int) -> dict:
 
 @pytest.mark.parametrize("learner", sorted(learners()))
 def test_ranks_keep_parameters_and_statistics_equal(learner, joined):
-    """After 20 iterations on different data, parameters, statistics and optimiser have the same bits; replays differ."""
+    """After 20 iterations on different data, all but what belongs to a rank has the same bits."""
     first, second = on_ranks(learn, learner, 20)
     assert not torch.equal(first["obs"], second["obs"][: len(first["obs"])])
     parts = {key for key in first if key.endswith("_state_dict")}
@@ -125,6 +125,4 @@ def test_two_ranks_make_the_first_update_of_one_with_all_environments(learner, j
     for state in on_ranks(first_update, learner, parts, obs, data):
         for key, value in tensors(state).items():
             if key != ".reward_scaler.returns":
-                torch.testing.assert_close(
-                    value, expected[key], atol=1e-5, rtol=1e-5, msg=lambda text: f"{key}: {text}"
-                )
+                assert torch.allclose(value, expected[key], atol=1e-5, rtol=1e-5), key

@@ -49,7 +49,7 @@ def test_a_rank_that_dies_ends_the_others_with_one_last_line(how, code, told):
     lines = run.stderr.strip().splitlines()
     assert run.returncode == code, run.stderr
     assert lines[-1].startswith("[flow_rl] error: rank 1 of 2 (process ")
-    assert lines[-1].endswith(f"{told} The other 1 were ended.")
+    assert lines[-1].endswith(f"{told} The other was ended.")
     if how != "kill":
         said = "ArithmeticError: nothing adds up" if how == "raise" else "[flow_rl] error: this will not do"
         assert f"[rank 1] {said}" in lines, "what it said last is shown"

@@ -117,6 +117,7 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
     rank that failed.
     """
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed").setLevel(logging.ERROR)  # its warnings say that it ends the other ranks
@@ -132,6 +133,9 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
             run.run(run.parse_args([*options, "--module", entry, *words]))
         except ChildFailedError as error:
             raise SystemExit(last_word(error, Path(folder), args.nproc_per_node * args.nnodes)) from None
+        except SignalException as error:
+            print(f"[flow_rl] stopped by {error.sigval.name}, and so were all ranks", file=sys.stderr, flush=True)
+            raise SystemExit(128 + error.sigval) from None
 
 
 def last_word(error: ChildFailedError, folder: Path, ranks: int) -> int:
@@ -142,7 +146,7 @@ def last_word(error: ChildFailedError, folder: Path, ranks: int) -> int:
         said = logs[-1].read_text(errors="replace").splitlines()[-20:] if logs else []
         print(*(f"[rank {rank}] {line}" for line in said), sep="\n", file=sys.stderr)
     sys.stdout.flush()
-    others = f" The other {ranks - 1} were ended." if ranks > 1 else ""
+    others = {1: "", 2: " The other was ended."}.get(ranks, f" The {ranks - 1} others were ended.")
     where = f"rank {rank} of {ranks} (process {failure.pid} on {socket.gethostname()})"
     print(f"[flow_rl] error: {where} {how(failure)}.{others}", file=sys.stderr, flush=True)
     return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
