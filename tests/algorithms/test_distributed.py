@@ -20,19 +20,21 @@ from flow_rl.testing import PointMass, small_config
 from flow_rl.testing.learners import tensors
 from tests.ranks.forked import on_ranks
 
-OFF_POLICY = {"num_critic_updates": 4, "target_repeat": 2, "num_actor_updates": 2}
+OFF_POLICY = {"num_critic_updates": 2, "target_repeat": 2, "num_actor_updates": 1}
 OFF_POLICY |= {"critic_batch_size": 8, "actor_batch_size": 8}
 """Few updates."""
 SMALL: dict[str, dict[str, Any]] = {
-    "dsrl": OFF_POLICY | {"num_distillation_updates": 2},
+    "dsrl": OFF_POLICY | {"num_distillation_updates": 1},
     "qam": OFF_POLICY | {"num_sde_steps": 3},
     "trqam": OFF_POLICY | {"num_sde_steps": 3},
     "rldt": OFF_POLICY | {"num_particles": 4, "reference": "pretrained", "reference_budget": 0.01},
     "residual": OFF_POLICY,
     "sac_flow": OFF_POLICY,
-    "score_flow": {"target_kl": 0.5},
+    "score_flow": {"target_kl": 0.5, "num_learning_epochs": 2, "num_mini_batches": 2},
 }
 """Settings of learners; RLDT's with a weight that learns."""
+STEPS = 3
+"""Decisions per environment and iteration."""
 OWN = {"replay", "probe"}
 """Parts that belong to a rank."""
 
@@ -40,7 +42,7 @@ OWN = {"replay", "probe"}
 def make(learner: str, num_envs: int, folder: Path | None = None, **settings: Any) -> RankRunner:
     """A learner behind our runner, with few updates."""
     plain = {} if learner in SMALL else {"num_learning_epochs": 1, "num_mini_batches": 2}
-    cfg = small_config(learner, **(SMALL.get(learner, {}) | plain | settings))
+    cfg = small_config(learner, **(SMALL.get(learner, {}) | plain | settings)) | {"num_steps_per_env": STEPS}
     return RankRunner(PointMass(num_envs), cfg, log_dir=str(folder) if folder else None, device="cpu")
 
 
@@ -78,7 +80,7 @@ def test_ranks_keep_parameters_and_statistics_equal(learner, joined):
     differ = [key for key in ours if not torch.equal(ours[key], theirs[key])]
     assert [key for key in differ if key != ".reward_scaler_state_dict.returns"] == []
     if "reward_scaler_state_dict" in first:
-        assert first["reward_scaler_state_dict"]["moments"][0] == 20 * 6 * (8 + 12)
+        assert first["reward_scaler_state_dict"]["moments"][0] == 20 * STEPS * (8 + 12)
     if "replay_state_dict" in first:
         assert not torch.equal(first["replay_state_dict"]["total"], second["replay_state_dict"]["total"][:28])
 
@@ -126,3 +128,32 @@ def test_two_ranks_make_the_first_update_of_one_with_all_environments(learner, j
         for key, value in tensors(state).items():
             if key != ".reward_scaler.returns":
                 assert torch.allclose(value, expected[key], atol=1e-5, rtol=1e-5), key
+
+
+def critic_step(rank: int, state: dict, batch: TensorDict) -> dict:
+    """One step of a critic on its half of a batch."""
+    runner = make("rldt", 8)
+    runner.alg.critic.load_state_dict(state)
+    runner.alg.td_critic.step(batch.chunk(2, dim=1)[rank], runner.alg.optimizer)
+    return runner.alg.critic.state_dict()
+
+
+def test_a_step_of_a_critic_on_halves_of_a_batch_is_that_on_all(joined):
+    """Also where the halves hold different numbers of valid places."""
+    runner = make("rldt", 8)
+    subsets, shape = runner.alg.num_subsets, (runner.alg.num_subsets, 8, 2)
+    batch = TensorDict(
+        {
+            "latent": torch.randn(*shape, 2),
+            "action": torch.randn(*shape, runner.alg.actor.output_dim),
+            "targets": torch.randn(*shape, 1),
+            "valid": torch.arange(16 * subsets).view(shape) % 16 < 11,
+        },
+        batch_size=shape,
+    )
+    state = copy.deepcopy(runner.alg.critic.state_dict())
+    runner.alg.td_critic.step(batch, runner.alg.optimizer)
+    expected = runner.alg.critic.state_dict()
+    assert any(not torch.equal(state[key], expected[key]) for key in state)
+    for found in on_ranks(critic_step, state, batch):
+        assert all(torch.allclose(found[key], expected[key], atol=1e-6) for key in expected)
