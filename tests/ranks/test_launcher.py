@@ -42,21 +42,20 @@ def failure(exitcode: int, message: str | None = None) -> ProcessFailure:
         ("refuse", 2, "ended with exit code 2."),
     ],
 )
-def test_a_rank_that_dies_ends_the_others_with_one_last_line(how, code, told):
-    start = time.monotonic()
-    run = run_python("-c", CALL, how, cwd=ROOT, PYTHONPATH=str(ROOT))
-    assert time.monotonic() - start < 60
+def test_a_rank_that_dies_ends_the_others_with_one_last_line(how, code, told, tmp_path):
+    run = run_python("-c", CALL, how, tmp_path / "died", cwd=ROOT, PYTHONPATH=str(ROOT))
+    assert time.monotonic() - float((tmp_path / "died").read_text()) < 60
     lines = run.stderr.strip().splitlines()
     assert run.returncode == code, run.stderr
     assert lines[-1].startswith("[flow_rl] error: rank 1 of 2 (process ")
     assert lines[-1].endswith(f"{told} The other was ended.")
     if how != "kill":
         said = "ArithmeticError: nothing adds up" if how == "raise" else "[flow_rl] error: this will not do"
-        assert f"[rank 1] {said}" in lines, "what it said last is shown"
+        assert any(line.endswith(said) for line in lines[:-1]), "what it said last is shown"
 
 
 def test_ranks_that_end_end_the_launcher():
-    run = run_python("-c", CALL, "nothing", cwd=ROOT, PYTHONPATH=str(ROOT))
+    run = run_python("-c", CALL, "nothing", "", cwd=ROOT, PYTHONPATH=str(ROOT))
     assert (run.returncode, run.stderr.count("[flow_rl]")) == (0, 0), run.stderr
 
 

@@ -120,7 +120,7 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed").setLevel(logging.ERROR)  # its warnings say that it ends the other ranks
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says, we say in one line
     with tempfile.TemporaryDirectory(prefix="flow_rl_ranks_") as folder:
         quiet = ",".join(f"{rank}:3" for rank in range(1, args.nproc_per_node))
         options = [f"--nproc-per-node={args.nproc_per_node}", f"--nnodes={args.nnodes}", f"--log-dir={folder}"]
@@ -144,7 +144,8 @@ def last_word(error: ChildFailedError, folder: Path, ranks: int) -> int:
     if failure.local_rank > 0:
         logs = sorted(folder.rglob(f"{failure.local_rank}/stderr.log"), key=lambda path: path.stat().st_mtime)
         said = logs[-1].read_text(errors="replace").splitlines()[-20:] if logs else []
-        print(*(f"[rank {rank}] {line}" for line in said), sep="\n", file=sys.stderr)
+        if said:
+            print(*said, sep="\n", file=sys.stderr)
     sys.stdout.flush()
     others = {1: "", 2: " The other was ended."}.get(ranks, f" The {ranks - 1} others were ended.")
     where = f"rank {rank} of {ranks} (process {failure.pid} on {socket.gethostname()})"
