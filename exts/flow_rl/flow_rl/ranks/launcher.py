@@ -90,10 +90,8 @@ def check(args: argparse.Namespace) -> None:
 
     if not (args.device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cpu"):
         found = torch.cuda.device_count()
-        remedy = "use as many, or --device cpu."
-        require(
-            args.nproc_per_node <= found, "--nproc_per_node", args.nproc_per_node, f"up to {found}, its GPUs", remedy
-        )
+        valid, remedy = f"up to {found}, the GPUs of this machine", "use as many, or --device cpu."
+        require(args.nproc_per_node <= found, "--nproc_per_node", args.nproc_per_node, valid, remedy)
 
 
 def without(words: Sequence[str], options: Sequence[str]) -> list[str]:
