@@ -12,6 +12,8 @@ import torch
 
 from flow_rl.cli import train_foreign
 from flow_rl.evaluation.report import read_scalar
+from flow_rl.ranks.collective import gathered
+from flow_rl.ranks.runner import RESTARTS
 from flow_rl.utils.checkpoint import load_checkpoint
 from tests.algorithms.test_distributed import OWN, joined, make  # noqa: F401
 from tests.commands import run_python
@@ -54,11 +56,25 @@ def test_a_run_outlives_one_of_its_two_ranks(tmp_path, monkeypatch, capsys):
     assert load_checkpoint(resumed)["flow_rl"]["iteration"] == 5
 
 
+def test_a_restart_goes_on_to_the_end_that_was_planned(tmp_path, monkeypatch, capsys):
+    """Iterations and schedules end where they would have; without a checkpoint, a run begins anew."""
+    monkeypatch.setenv(RESTARTS, "1")
+    first = make("rldt", 8, tmp_path)
+    first.learn(2)
+    assert first.alg.iteration == 2 and "restarted" not in capsys.readouterr().out
+    second = make("rldt", 8, tmp_path)
+    second.learn(4)
+    assert "[flow_rl] restarted: goes on from model_1.pt, 2 iterations are left" in capsys.readouterr().out
+    assert (second.alg.iteration, second.alg.num_iterations, second.current_learning_iteration) == (4, 4, 3)
+    assert {path.name for path in tmp_path.glob("model_*")} == {"model_0.pt", "model_1.pt", "model_3.pt"}
+
+
 def learn_and_go_on(rank: int, folder: Path) -> tuple[dict, dict, dict]:
     """Two iterations and a checkpoint; one of a runner that has gone on from it, before and after its next."""
     first = make("rldt", 8, folder)
     first.learn(2)
-    second = make("rldt", 8, folder)
+    gathered(rank)  # or a rank would read before the first has written
+    second = make("rldt", 8)
     second.load(str(folder / "model_1.pt"))
     second.learn(0)
     before = second.alg.save()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import logging
+import os
 import signal
 import socket
 import sys
@@ -50,7 +51,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def is_asked(words: Sequence[str]) -> bool:
     """Whether a command line asks for ranks."""
-    return any(word.partition("=")[0] == "--nproc_per_node" for word in words)
+    options = {f"--{name}" for name in ("nproc_per_node", "nnodes", "rdzv_endpoint", "rdzv_id", "max_restarts")}
+    return any(word.partition("=")[0] in options for word in words)
 
 
 def main(words: Sequence[str]) -> None:
@@ -83,7 +85,7 @@ def check(args: argparse.Namespace) -> None:
     """Raise an InputError unless as many ranks can run here."""
     for name, least in {"nproc_per_node": 1, "nnodes": 1, "max_restarts": 0}.items():
         value = getattr(args, name)
-        require(value is not None and value >= least, f"--{name}", value, f"{least} or more", "leave it out for one.")
+        require(value is not None and value >= least, f"--{name}", value, f"{least} or more", f"use {least}.")
     met = args.nnodes == 1 or (args.rdzv_endpoint or "").rpartition(":")[2].isdigit()
     require(met, "--rdzv_endpoint", args.rdzv_endpoint, "HOST:PORT, where several machines meet", "name one of them.")
     import torch
@@ -119,6 +121,8 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says, we say in one line
+    if args.nproc_per_node > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, with a warning of five lines
     with tempfile.TemporaryDirectory(prefix="flow_rl_ranks_") as folder:
         quiet = ",".join(f"{rank}:3" for rank in range(1, args.nproc_per_node))
         options = [f"--nproc-per-node={args.nproc_per_node}", f"--nnodes={args.nnodes}", f"--log-dir={folder}"]
