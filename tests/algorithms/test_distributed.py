@@ -46,20 +46,6 @@ def make(learner: str, num_envs: int, folder: Path | None = None, **settings: An
     return RankRunner(PointMass(num_envs), cfg, log_dir=str(folder) if folder else None, device="cpu")
 
 
-@pytest.fixture
-def joined(monkeypatch):
-    """Let runners of forked ranks find their process group, which gloo has made already."""
-    monkeypatch.setattr(torch.distributed, "init_process_group", _once(torch.distributed.init_process_group))
-
-
-def _once(init):
-    def init_process_group(*args, **how):
-        if not torch.distributed.is_initialized():
-            init(*args, **how)
-
-    return init_process_group
-
-
 def learn(rank: int, learner: str, iterations: int) -> dict:
     """One rank with its own number of environments; returns its state."""
     runner = make(learner, 8 + 4 * rank)
@@ -68,7 +54,7 @@ def learn(rank: int, learner: str, iterations: int) -> dict:
 
 
 @pytest.mark.parametrize("learner", sorted(learners()))
-def test_ranks_keep_parameters_and_statistics_equal(learner, joined):
+def test_ranks_keep_parameters_and_statistics_equal(learner):
     """After 20 iterations on different data, all but what belongs to a rank has the same bits."""
     first, second = on_ranks(learn, learner, 20)
     assert not torch.equal(first["obs"], second["obs"][: len(first["obs"])])
@@ -115,7 +101,7 @@ def first_update(rank: int, learner: str, parts: dict, obs: TensorDict, data: Te
 
 
 @pytest.mark.parametrize("learner", ["score_flow", "dppo", "fpo", "resip", "ppo"])
-def test_two_ranks_make_the_first_update_of_one_with_all_environments(learner, joined):
+def test_two_ranks_make_the_first_update_of_one_with_all_environments(learner):
     """Gradients, advantages, returns' scale and observations' scale are those of all environments."""
     runner, parts, obs, data = rollout(learner, 16)
     with torch.inference_mode():
@@ -138,7 +124,7 @@ def critic_step(rank: int, state: dict, batch: TensorDict) -> dict:
     return runner.alg.critic.state_dict()
 
 
-def test_a_step_of_a_critic_on_halves_of_a_batch_is_that_on_all(joined):
+def test_a_step_of_a_critic_on_halves_of_a_batch_is_that_on_all():
     """Also where the halves hold different numbers of valid places."""
     runner = make("rldt", 8)
     subsets, shape = runner.alg.num_subsets, (runner.alg.num_subsets, 8, 2)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from flow_rl.evaluation.report import read_scalar
 from flow_rl.ranks.collective import gathered
 from flow_rl.ranks.runner import RESTARTS
 from flow_rl.utils.checkpoint import load_checkpoint
-from tests.algorithms.test_distributed import OWN, joined, make  # noqa: F401
+from tests.algorithms.test_distributed import OWN, make
 from tests.commands import run_python
 from tests.ranks.forked import on_ranks
 
@@ -77,12 +78,12 @@ def learn_and_go_on(rank: int, folder: Path) -> tuple[dict, dict, dict]:
     second = make("rldt", 8)
     second.load(str(folder / "model_1.pt"))
     second.learn(0)
-    before = second.alg.save()
+    before = copy.deepcopy(second.alg.save())
     second.learn(1)
     return first.alg.save(), before, second.alg.save()
 
 
-def test_each_rank_goes_on_with_its_own_replay_and_random_numbers(tmp_path, joined):  # noqa: F811
+def test_each_rank_goes_on_with_its_own_replay_and_random_numbers(tmp_path):
     for rank, (end, before, after) in enumerate(on_ranks(learn_and_go_on, tmp_path)):
         for name in ("replay", "probe", "actor", "critic"):
             for key, value in end[f"{name}_state_dict"].items():
@@ -101,7 +102,7 @@ def go_on(rank: int, checkpoint: Path) -> dict:
     return runner.alg.save() | {"began": began}
 
 
-def test_two_ranks_go_on_from_one(tmp_path, joined, capfd):  # noqa: F811
+def test_two_ranks_go_on_from_one(tmp_path, capfd):
     """They share what has been learnt; the second rank's replay begins anew."""
     torch.manual_seed(3)
     alone = make("rldt", 8)

@@ -88,15 +88,28 @@ class RankRunner(OnPolicyRunner):
         return Path(path).parent / f"rank_{self.gpu_global_rank}" / Path(path).name
 
     def _configure_multi_gpu(self) -> None:
-        """Join the other ranks by what their devices talk; the base knows GPUs alone."""
-        if torch.device(self.device).type == "cpu" and int(os.getenv("WORLD_SIZE", "1")) > 1:
-            torch.distributed.init_process_group("gloo")
-            self.gpu_world_size, self.is_distributed = torch.distributed.get_world_size(), True
-            self.gpu_global_rank, self.gpu_local_rank = torch.distributed.get_rank(), int(os.environ["LOCAL_RANK"])
-            ranks = {"global_rank": self.gpu_global_rank, "local_rank": self.gpu_local_rank}
-            self.cfg["multi_gpu"] = ranks | {"world_size": self.gpu_world_size}
-        else:
+        """Join the other ranks; the base knows GPUs alone, and no restarts."""
+        if int(os.getenv("WORLD_SIZE", "1")) == 1:
             super()._configure_multi_gpu()
+            return
+        if not torch.distributed.is_initialized():
+            join(self.device)
+        self.gpu_world_size, self.is_distributed = torch.distributed.get_world_size(), True
+        self.gpu_global_rank, self.gpu_local_rank = torch.distributed.get_rank(), int(os.environ["LOCAL_RANK"])
+        ranks = {"global_rank": self.gpu_global_rank, "local_rank": self.gpu_local_rank}
+        self.cfg["multi_gpu"] = ranks | {"world_size": self.gpu_world_size}
+
+
+def join(device: str) -> None:
+    """Meet the other ranks, which talk gloo on CPUs and NCCL on GPUs."""
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)
+    store, rank, ranks = next(torch.distributed.rendezvous("env://"))
+    # the launcher's store outlives a restart, and the addresses of the dead with it
+    store = torch.distributed.PrefixStore(f"start_{os.getenv(RESTARTS, '0')}", store)
+    backend = "nccl" if on_gpu else "gloo"
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=ranks)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
