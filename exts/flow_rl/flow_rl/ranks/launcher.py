@@ -120,7 +120,7 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says, we say in one line
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.ERROR)  # not that it ends the other ranks
     if args.nproc_per_node > 1:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, with a warning of five lines
     with tempfile.TemporaryDirectory(prefix="flow_rl_ranks_") as folder:
