@@ -57,7 +57,13 @@ def test_a_rank_that_dies_ends_the_others_with_one_last_line(how, code, told, tm
 @pytest.mark.parametrize(
     ("failures", "rank"),
     [
-        ({0: failure(1, "RuntimeError: [pair.cc] Connection closed by peer"), 1: failure(-signal.SIGSEGV)}, 1),
+        (
+            {
+                0: failure(1, "RuntimeError: [gloo/transport/tcp/pair.cc:1] Connection closed by peer"),
+                1: failure(-signal.SIGSEGV),
+            },
+            1,
+        ),
         ({0: failure(-signal.SIGTERM), 1: failure(1, "ValueError: no")}, 1),
         ({1: failure(1, "ValueError: no"), 0: failure(1, "ValueError: no")}, 1),
         ({0: failure(-signal.SIGTERM)}, 0),

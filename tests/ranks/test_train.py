@@ -90,7 +90,7 @@ def test_each_rank_goes_on_with_its_own_replay_and_random_numbers(tmp_path):
                 # trajectories that were being written are dropped: environments begin anew
                 assert key == "step" or torch.equal(value, before[f"{name}_state_dict"][key]), (rank, name, key)
         assert after["flow_rl"]["iteration"] == 3
-    assert (tmp_path / "rank_1" / "model_1.pt").is_file()
+    assert (tmp_path / "rank_1" / "own_model_1.pt").is_file()
 
 
 def go_on(rank: int, checkpoint: Path) -> dict:

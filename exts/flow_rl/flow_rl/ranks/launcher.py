@@ -25,13 +25,7 @@ if TYPE_CHECKING:
 ENTRY = "flow_rl.ranks.entry"
 """Module that each rank runs."""
 
-LOST = (
-    "Connection closed by peer",
-    "Connection reset by peer",
-    "DistBackendError",
-    "DistNetworkError",
-    "DistStoreError",
-)
+LOST = ("gloo/transport", "DistBackendError", "DistNetworkError", "DistStoreError")
 """What ranks report that another one has left."""
 
 

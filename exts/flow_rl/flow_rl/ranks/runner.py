@@ -27,7 +27,7 @@ class RankRunner(OnPolicyRunner):
     """As the stock one, on CPUs with gloo and on GPUs with NCCL.
 
     Checkpoints appear as a whole. What belongs to another rank than 0 alone, its replay and its random numbers, lies
-    in the run's folder ``rank_<rank>``, under the name of the common checkpoint.
+    in the run's folder ``rank_<rank>``, as ``own_`` and the name of the common checkpoint.
     """
 
     def __init__(self, env: VecEnv, train_cfg: dict, log_dir: str | None = None, device: str = "cpu") -> None:
@@ -64,8 +64,8 @@ class RankRunner(OnPolicyRunner):
     def load(self, path: str, *args: Any, **options: Any) -> dict:
         """Load what all ranks share, and what is this rank's own; the arguments are the base's."""
         own = self._own_path(path)
-        if self.gpu_global_rank > 0 and own.is_file():
-            self.alg.own_state = torch.load(own, map_location=self.device, weights_only=True)
+        known = self.gpu_global_rank > 0 and own.is_file()
+        self.alg.own_state = torch.load(own, map_location=self.device, weights_only=True) if known else None
         return super().load(path, *args, **options)
 
     def _go_on(self, planned: int) -> int:
@@ -85,7 +85,7 @@ class RankRunner(OnPolicyRunner):
 
     def _own_path(self, path: str) -> Path:
         """File of what is this rank's own of a checkpoint."""
-        return Path(path).parent / f"rank_{self.gpu_global_rank}" / Path(path).name
+        return Path(path).parent / f"rank_{self.gpu_global_rank}" / f"own_{Path(path).name}"
 
     def _configure_multi_gpu(self) -> None:
         """Join the other ranks; the base knows GPUs alone, and no restarts."""
