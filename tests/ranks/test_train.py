@@ -57,6 +57,22 @@ def test_a_run_outlives_one_of_its_two_ranks(tmp_path, monkeypatch, capsys):
     assert load_checkpoint(resumed)["flow_rl"]["iteration"] == 5
 
 
+def train_and_log(rank: int, folder: Path) -> list[float]:
+    """Three iterations, easy ones on the second rank; returns of this rank's last episodes."""
+    runner = make("ppo", 8, folder)
+    runner.env.radius = (0.3, 0.95)[rank]
+    runner.learn(3)
+    return list(runner.logger.rewbuffer)
+
+
+def test_the_log_tells_of_the_episodes_of_both_ranks(tmp_path):
+    first, second = on_ranks(train_and_log, tmp_path)
+    assert sum(first) / len(first) < sum(second) / len(second)
+    logged = read_scalar(tmp_path, "Train/mean_reward")[1][-1]
+    assert logged == pytest.approx(sum(first + second) / len(first + second))
+    assert len(list(tmp_path.rglob("events.out.tfevents.*"))) == 1
+
+
 def test_a_restart_goes_on_to_the_end_that_was_planned(tmp_path, monkeypatch, capsys):
     """Iterations and schedules end where they would have; without a checkpoint, a run begins anew."""
     monkeypatch.setenv(RESTARTS, "1")
