@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 
+PYTHONPATH = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.getenv("PYTHONPATH")]))
+"""Where ranks that a launcher starts find these tests."""
+
 
 def on_ranks(function: Callable[..., Any], *arguments: Any, ranks: int = 2) -> list[Any]:
     """Call a function of a rank and arguments on several ranks that talk gloo; returns what each returns."""

@@ -15,6 +15,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from flow_rl.cli import main
 from flow_rl.ranks import launcher
 from tests.commands import run_python
+from tests.ranks.forked import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 CALL = """
@@ -43,7 +44,7 @@ def failure(exitcode: int, message: str | None = None) -> ProcessFailure:
     ],
 )
 def test_a_rank_that_dies_ends_the_others_with_one_last_line(how, code, told, tmp_path):
-    run = run_python("-c", CALL, how, tmp_path / "died", cwd=ROOT, PYTHONPATH=str(ROOT))
+    run = run_python("-c", CALL, how, tmp_path / "died", cwd=ROOT, PYTHONPATH=PYTHONPATH)
     assert time.monotonic() - float((tmp_path / "died").read_text()) < 60
     lines = run.stderr.strip().splitlines()
     assert run.returncode == code, run.stderr

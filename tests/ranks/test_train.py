@@ -18,9 +18,8 @@ from flow_rl.ranks.runner import RESTARTS
 from flow_rl.utils.checkpoint import load_checkpoint
 from tests.algorithms.test_distributed import OWN, make
 from tests.commands import run_python
-from tests.ranks.forked import on_ranks
+from tests.ranks.forked import PYTHONPATH, on_ranks
 
-ROOT = Path(__file__).parents[2]
 LINE = ["--task", "gym:tests.envs.lines:FlowRLTestLine-v0"]
 MORTAL = ["--task", "gym:tests.ranks.mortal:FlowRLTestMortal-v0"]
 SMALL = ["--agent", "score_flow", "--num_envs", "2", "--device", "cpu", "agent.actor.hidden_dims=[16]"]
@@ -34,7 +33,7 @@ def test_a_run_outlives_one_of_its_two_ranks(tmp_path, monkeypatch, capsys):
     words = [*MORTAL, *SMALL, "--max_iterations", "4", "--seed", "5", "agent.eval_interval=2", "agent.eval_episodes=4"]
     options = ["--nproc_per_node", "2", "--max_restarts", "1"]
     run = run_python(
-        *("-m", "flow_rl.cli.main", "train", *words, *options), cwd=tmp_path, PYTHONPATH=str(ROOT), OMP_NUM_THREADS="1"
+        *("-m", "flow_rl.cli.main", "train", *words, *options), cwd=tmp_path, PYTHONPATH=PYTHONPATH, OMP_NUM_THREADS="1"
     )
     assert run.returncode == 0, run.stderr
     (folder,) = tmp_path.glob("logs/rsl_rl/score_flow/*")
@@ -140,7 +139,7 @@ def test_a_task_of_ours_is_trained_on_two_ranks(tmp_path):
     words = ["--rl_library", "rsl_rl", "--task", "FlowRL-Lift-Franka", *SMALL, "--max_iterations", "2"]
     words[words.index("score_flow")] = "score_flow_cfg_entry_point"
     run = run_python(
-        *("-m", "flow_rl.cli.main", "train", *words, "--nproc_per_node", "2"), cwd=tmp_path, PYTHONPATH=str(ROOT)
+        *("-m", "flow_rl.cli.main", "train", *words, "--nproc_per_node", "2"), cwd=tmp_path, PYTHONPATH=PYTHONPATH
     )
     assert run.returncode == 0, run.stderr
     (folder,) = tmp_path.glob("logs/rsl_rl/score_flow/*")
