@@ -19,7 +19,7 @@ class Mortal(Line):
 
     def step(self, action):
         """Die, or step."""
-        second_rank, first_start = os.environ["RANK"] == "1", os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        second_rank, first_start = os.getenv("RANK") == "1", os.getenv("TORCHELASTIC_RESTART_COUNT") == "0"
         if second_rank and first_start and any(Path("logs").rglob("model_1.pt")):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().step(action)

@@ -20,7 +20,6 @@ from tests.algorithms.test_distributed import OWN, make
 from tests.commands import run_python
 from tests.ranks.forked import PYTHONPATH, on_ranks
 
-LINE = ["--task", "gym:tests.envs.lines:FlowRLTestLine-v0"]
 MORTAL = ["--task", "gym:tests.ranks.mortal:FlowRLTestMortal-v0"]
 SMALL = ["--agent", "score_flow", "--num_envs", "2", "--device", "cpu", "agent.actor.hidden_dims=[16]"]
 SMALL += ["agent.critic.hidden_dims=[16]", "agent.num_steps_per_env=4", "agent.save_interval=1"]
@@ -32,9 +31,7 @@ def test_a_run_outlives_one_of_its_two_ranks(tmp_path, monkeypatch, capsys):
     """Killed after its second checkpoint, it goes on from there to its end; then one rank goes on with it."""
     words = [*MORTAL, *SMALL, "--max_iterations", "4", "--seed", "5", "agent.eval_interval=2", "agent.eval_episodes=4"]
     options = ["--nproc_per_node", "2", "--max_restarts", "1"]
-    run = run_python(
-        *("-m", "flow_rl.cli.main", "train", *words, *options), cwd=tmp_path, PYTHONPATH=PYTHONPATH, OMP_NUM_THREADS="1"
-    )
+    run = run_python(*("-m", "flow_rl.cli.main", "train", *words, *options), cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert run.returncode == 0, run.stderr
     (folder,) = tmp_path.glob("logs/rsl_rl/score_flow/*")
     (line,) = [line for line in run.stdout.splitlines() if line.startswith("[flow_rl] restarted")]
@@ -50,7 +47,7 @@ def test_a_run_outlives_one_of_its_two_ranks(tmp_path, monkeypatch, capsys):
     ]
     assert seeds == ["5", "6"]
     monkeypatch.chdir(tmp_path)
-    train_foreign.main([*LINE, *SMALL, "--max_iterations", "1", "--checkpoint", str(folder / "model_3.pt")])
+    train_foreign.main([*MORTAL, *SMALL, "--max_iterations", "1", "--checkpoint", str(folder / "model_3.pt")])
     assert "was written by 2 ranks and is read by 1: environments begin anew" in capsys.readouterr().out
     (resumed,) = set(tmp_path.glob("logs/rsl_rl/score_flow/*/model_*.pt")) - set(folder.glob("model_*.pt"))
     assert load_checkpoint(resumed)["flow_rl"]["iteration"] == 5
