@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from flow_rl.cli import preemption
 from flow_rl.cli.options import has_gpu, one_line_errors
 from flow_rl.ranks import launcher
 from flow_rl.utils.names import is_gym
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(2)
     if command == "train" and launcher.is_asked(words) and not {"-h", "--help"} & set(words):
         with one_line_errors():
-            launcher.main(words[1:])
+            launcher.main(preemption.as_overrides(words[1:]))
         return
     if not has_gpu():
         # More threads only slow down networks of this size on a machine without a GPU.

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rsl_rl.utils.logger import Logger
+
+from flow_rl.ranks.logger import RankLogger
 
 from .curves import continue_curves
 
 
-class RunLogger(Logger):
+class RunLogger(RankLogger):
     """The stock logger with a state, and with calls back where a training may end.
 
     Attributes:

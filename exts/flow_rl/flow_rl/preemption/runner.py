@@ -12,12 +12,11 @@ from typing import IO, Any, NoReturn
 import numpy as np
 import torch
 from rsl_rl.env import VecEnv
-from rsl_rl.runners import OnPolicyRunner
 
 from flow_rl.algorithms.base import FlowAlgorithm
 from flow_rl.algorithms.evaluator import LOG
+from flow_rl.ranks.runner import RankRunner
 from flow_rl.utils.check import require, require_package
-from flow_rl.utils.checkpoint import save_checkpoint
 
 from .folder import claim, clear_partial, cut_lines, intact_checkpoints
 from .logger import RunLogger
@@ -27,7 +26,7 @@ GRACE = 20.0
 """Seconds that an iteration may still take when a signal has come, unless settings say otherwise."""
 
 
-class PreemptibleRunner(OnPolicyRunner):
+class PreemptibleRunner(RankRunner):
     """Ends with a checkpoint when a scheduler asks for it, and goes on from the newest one of its folder.
 
     SIGTERM and SIGUSR1 let it finish the present iteration, or stop that after `agent.grace` seconds between two
@@ -54,16 +53,6 @@ class PreemptibleRunner(OnPolicyRunner):
             InputError: If the run cannot go on.
         """
         super().__init__(env, train_cfg, log_dir, device)
-        self.logger = self.logger_class(
-            log_dir=log_dir,
-            cfg=self.cfg,
-            env_cfg=self.env.cfg,
-            num_envs=self.env.num_envs,
-            is_distributed=self.is_distributed,
-            gpu_world_size=self.gpu_world_size,
-            gpu_global_rank=self.gpu_global_rank,
-            device=self.device,
-        )
         self.began = self.done = 0
         """Numbers of iterations with which the run began, and that lie behind."""
         self.kept: Path | None = None
@@ -106,10 +95,8 @@ class PreemptibleRunner(OnPolicyRunner):
     def save(self, path: str, infos: dict | None = None) -> None:
         """Write a checkpoint, whole or not at all, when all rows that lead to it are written."""
         self.logger.flush()
-        infos = (infos or {}) | {"run": self._state()}
-        save_checkpoint(path, self.alg.save() | {"iter": self.current_learning_iteration, "infos": infos})
+        super().save(path, (infos or {}) | {"run": self._state()})
         self.kept = Path(path)
-        self.logger.save_model(path, self.current_learning_iteration)
 
     def load(
         self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""Isaac Lab's ``train`` on several ranks: with our runner, and on CPUs, which it refuses."""
+"""Isaac Lab's ``train`` on several ranks, and on CPUs, which it refuses."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def document(common) -> None:
 def extend(common) -> None:
     """Let this process be one of several ranks; ``common`` is the host's module of that name."""
     import isaaclab.app
-    import isaaclab_rl.rsl_rl.utils
 
-    from .runner import RankRunner
-
-    isaaclab_rl.rsl_rl.utils.OnPolicyRunner = RankRunner
     common.validate_distributed_device = lambda args: None
     isaaclab.app.launch_simulation = _on_cpus(isaaclab.app.launch_simulation)
 

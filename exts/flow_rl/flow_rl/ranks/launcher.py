@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flow_rl.preemption.signals import EXIT_CODE, SIGNALS
 from flow_rl.utils.check import require
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ ENTRY = "flow_rl.ranks.entry"
 
 LOST = ("gloo/transport", "DistBackendError", "DistNetworkError", "DistStoreError")
 """What ranks report that another one has left."""
+
+
+HANDED_ON = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
+"""Signals that every rank is sent: torchrun's own, and the one with which schedulers warn."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +125,8 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
     with tempfile.TemporaryDirectory(prefix="flow_rl_ranks_") as folder:
         quiet = ",".join(f"{rank}:3" for rank in range(1, args.nproc_per_node))
         options = [f"--nproc-per-node={args.nproc_per_node}", f"--nnodes={args.nnodes}", f"--log-dir={folder}"]
-        options += [f"--max-restarts={args.max_restarts}", *([f"--redirects={quiet}"] if quiet else [])]
+        options += [f"--max-restarts={args.max_restarts}", f"--signals-to-handle={','.join(HANDED_ON)}"]
+        options += [f"--redirects={quiet}"] if quiet else []
         if args.nnodes == 1 and args.rdzv_endpoint is None:
             options.append("--standalone")
         else:
@@ -131,7 +137,7 @@ def launch(args: argparse.Namespace, words: Sequence[str], entry: str = ENTRY) -
             raise SystemExit(last_word(error, Path(folder), args.nproc_per_node * args.nnodes)) from None
         except SignalException as error:
             print(f"[flow_rl] stopped by {error.sigval.name}, and so were all ranks", file=sys.stderr, flush=True)
-            raise SystemExit(128 + error.sigval) from None
+            raise SystemExit(EXIT_CODE if error.sigval in SIGNALS else 128 + error.sigval) from None
 
 
 def last_word(error: ChildFailedError, folder: Path, ranks: int) -> int:

@@ -30,26 +30,27 @@ class RankRunner(OnPolicyRunner):
     in the run's folder ``rank_<rank>``, as ``own_`` and the name of the common checkpoint.
     """
 
+    logger_class = RankLogger
+
     def __init__(self, env: VecEnv, train_cfg: dict, log_dir: str | None = None, device: str = "cpu") -> None:
         """Join the other ranks, and build the learner; the arguments are the base's."""
         super().__init__(env, train_cfg, log_dir, device)
-        if self.is_distributed:
-            self.logger = RankLogger(
-                log_dir=log_dir,
-                cfg=self.cfg,
-                env_cfg=env.cfg,
-                num_envs=env.num_envs,
-                is_distributed=True,
-                gpu_world_size=self.gpu_world_size,
-                gpu_global_rank=self.gpu_global_rank,
-                device=self.device,
-            )
+        self.logger = self.logger_class(
+            log_dir=log_dir,
+            cfg=self.cfg,
+            env_cfg=env.cfg,
+            num_envs=env.num_envs,
+            is_distributed=self.is_distributed,
+            gpu_world_size=self.gpu_world_size,
+            gpu_global_rank=self.gpu_global_rank,
+            device=self.device,
+        )
 
     def learn(self, num_learning_iterations: int, init_at_random_ep_len: bool = False) -> None:
-        """Learn; after a restart, what is left."""
+        """Learn; after a restart, what is left, unless the run goes on by itself."""
         left = num_learning_iterations
-        if int(os.getenv(RESTARTS, "0")) > 0:
-            left -= self._go_on(num_learning_iterations)
+        if int(os.getenv(RESTARTS, "0")) > 0 and not self.cfg.get("resume"):
+            left -= self._restart(num_learning_iterations)
         super().learn(left, init_at_random_ep_len)
 
     def save(self, path: str, infos: dict | None = None) -> None:
@@ -68,14 +69,15 @@ class RankRunner(OnPolicyRunner):
         self.alg.own_state = torch.load(own, map_location=self.device, weights_only=True) if known else None
         return super().load(path, *args, **options)
 
-    def _go_on(self, planned: int) -> int:
+    def _restart(self, planned: int) -> int:
         """Load the newest checkpoint in the run's own folder; returns the iterations that lie behind in this run."""
         path = from_first(newest_checkpoint(Path(self.logger.log_dir)) if self.logger.log_dir else None)
         if path is None:
             return 0
         begun = self.current_learning_iteration
         self.load(str(path), map_location=self.device)
-        self.current_learning_iteration += 1  # the checkpoint's own lies behind
+        # the stock runner would repeat the checkpoint's own
+        self.current_learning_iteration = getattr(self.alg, "iteration", self.current_learning_iteration + 1)
         done = self.current_learning_iteration - begun
         if hasattr(self.alg, "num_iterations"):
             self.alg.num_iterations -= done
