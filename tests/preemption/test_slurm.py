@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.preemption.training import assert_equal_runs, train
+from tests.preemption.training import assert_equal_runs
 from tests.slurm import PLACES, cluster
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,10 +120,12 @@ def test_templates_run(name, slurm, tmp_path):
 @pytest.mark.timeout(3600)  # SLURM waits minutes before it starts a job again
 def test_a_job_that_is_warned_and_killed_goes_on(slurm, tmp_path):
     """SLURM's warning in one life, the death of the process in the next; the third ends as an undisturbed run."""
-    train(tmp_path / "straight", "score_flow", ITERATIONS)
     program, folder = tmp_path / "flow_rl.sh", tmp_path / "lift"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.preemption.program "$@"\n')
     program.chmod(0o755)
+    words = ["train", "--resume", "auto", "--grace", "90", "--max_iterations", str(ITERATIONS)]
+    straight = [program, *words, "--run_timestamp", "straight"]
+    subprocess.run(straight, cwd=ROOT, env=slurm | {"RUNS": str(tmp_path)}, check=True)
     variables = {"FLOW_RL": str(program), "NAME": "lift", "RUNS": str(tmp_path)}
     job = submit(slurm, "one_gpu.sbatch", "--max_iterations", str(ITERATIONS), **variables)
     until((folder / "model_3.pt").exists)
