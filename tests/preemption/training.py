@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tensordict import TensorDict
 
@@ -34,7 +36,8 @@ def send(number: int, delay: float = 0.0) -> Callable[[], None]:
 
 def make_runner(folder: Path, learner: str, iterations: int, **fields: Any) -> PreemptibleRunner:
     """Return a runner that goes on in a folder, and whose checkpoints hold everything; ``fields`` are the runner's."""
-    torch.manual_seed(0)
+    for seed in (torch.manual_seed, np.random.seed, random.seed):
+        seed(0)  # all that checkpoints hold
     own = small_config(learner)["algorithm"]
     cfg = small_config(learner, **{name: value for name, value in SMALL.items() if name in own})
     cfg |= {"max_iterations": iterations, "save_interval": 3, "resume": True, "eval_interval": 2, "eval_episodes": 16}
