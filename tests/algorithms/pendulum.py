@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from rsl_rl.runners import OnPolicyRunner
 
-from flow_rl.benchmark.records import host, source, write_json
+from flow_rl.benchmark.machine import host
+from flow_rl.benchmark.records import source, write_json
 from flow_rl.envs.gym_env import GymEnv, GymEnvCfg
 from flow_rl.envs.vec_env import ChunkVecEnv
 
@@ -162,7 +163,7 @@ def main() -> None:
     about = {
         "command": f"python -m tests.algorithms.pendulum {args.learner}",
         "date": datetime.date.today().isoformat(),
-        "host": host(),
+        "host": host() | {"gpu": None},
     }
     write_json(FOLDER / f"{args.learner}.json", about | source() | {"runs": runs})
 

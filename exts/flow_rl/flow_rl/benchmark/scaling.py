@@ -10,6 +10,7 @@ iteration's update took; the medians over iterations, of which the first are lef
 from __future__ import annotations
 
 import datetime
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from flow_rl.evaluation.report import read_scalar
 from flow_rl.utils.check import require
 
 from .command import FLOW_RL, run_command
-from .records import host, path_name, source, write_json
+from .machine import gpu_names, host
+from .records import path_name, source, write_json
 
 WARM_UP = 2
 """Iterations that are left out: kernels are compiled and memory is allocated in them."""
@@ -73,7 +75,8 @@ def measure(scaling: Scaling, folder: Path, say: Callable[[str], None] = print) 
         folder: Where runs and their logs go.
         say: Told of what begins.
     """
-    before, rows, known = host(), [], {}
+    gpus = None if scaling.device == "cpu" else gpu_names(os.environ)
+    before, rows, known = host() | {"gpu": gpus}, [], {}
     for work in WORKS:
         for ranks in scaling.ranks:
             each = scaling.num_envs if work == "per rank" else scaling.num_envs // ranks
