@@ -4,6 +4,7 @@
 """Records: one small JSON file a run, with all that is needed to repeat it and all that tables and curves are made of.
 
 Keys of a record:
+
 - ``suite``, ``task``, ``learner`` (the entry's name), ``algorithm`` (the learner's), ``seed``, ``preset``.
 - ``commands``: by name, as a user would type them; ``num_envs``, ``budget``, ``evaluation``.
 - ``base``: digest of the policy that learning began with, and its evaluation.
