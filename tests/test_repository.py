@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from flow_rl.cli.main import COMMANDS
-
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "exts/flow_rl/docs"
 """Pages, which no wheel holds."""
@@ -181,11 +179,3 @@ def test_extension_describes_the_project(project):
 
 def test_changelog_has_the_version(project):
     assert f"## {project['project']['version']}" in (ROOT / "CHANGELOG.md").read_text()
-
-
-def test_readme_names_only_commands_that_exist():
-    text = (ROOT / "README.md").read_text()
-    scripts = set(re.findall(r"-p (scripts/\w+\.py)", text))
-    assert [name for name in scripts if not (ROOT / name).exists()] == []
-    commands = set(re.findall(r"^(?:\./flow_rl\.sh|flow-rl) (\w+)", text, re.MULTILINE))
-    assert {"collect", "pretrain", "train", "evaluate", "new"} <= commands <= {*COMMANDS, "test"}

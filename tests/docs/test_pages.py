@@ -55,11 +55,15 @@ def test_links_lead_somewhere(page):
 
 
 def test_commands_exist(page):
-    blocks = "\n".join(code for kind, code in CODE.findall(page.read_text()) if kind in ("bash", "text"))
-    words = set(re.findall(r"^\s*(?:\./flow_rl\.sh|flow-rl) ([\w-]+)", blocks, re.MULTILINE))
-    assert words <= {*COMMANDS, "setup", "test", "-p"}
+    assert commands(page) <= {*COMMANDS, "setup", "test", "-p"}
     scripts = re.findall(r"flow_rl\.sh -p (\S+\.py)", page.read_text())
     assert [name for name in scripts if not (ROOT / name).is_file() and name != "scripts/NAME.py"] == []
+
+
+def commands(page: Path) -> set[str]:
+    """First words of the commands in blocks of code."""
+    blocks = "\n".join(code for kind, code in CODE.findall(page.read_text()) if kind in ("bash", "text"))
+    return set(re.findall(r"^\s*(?:\./flow_rl\.sh|flow-rl) ([\w-]+)", blocks, re.MULTILINE))
 
 
 def test_tasks_exist(page):
@@ -147,8 +151,10 @@ def test_pages_are_in_a_table_of_contents():
     assert listed == set(DOCS.rglob("*.md")) - {DOCS / "index.md"}
 
 
-def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+def test_the_readme_is_short_and_shows_the_way():
+    readme = ROOT / "README.md"
+    assert len(readme.read_text().splitlines()) <= 150
+    assert {"setup", "demo", "collect", "pretrain", "train", "evaluate", "play", "new"} <= commands(readme)
 
 
 def test_the_citation_is_of_this_version():
