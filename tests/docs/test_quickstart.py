@@ -35,5 +35,5 @@ def test_the_quickstart_works(tmp_path):
         run = run_python("-m", "flow_rl.cli.main", *each, cwd=tmp_path)
         assert run.returncode == 0, f"{shlex.join(each)}: {run.stderr[-3000:]}"
         if each[0] == "evaluate":
-            assert re.search(r"\d+\.\d% \[", run.stdout), "success with its interval"
+            assert re.search(r'"success": [\d.]+,\s+"ci95"', run.stdout), "success with its interval"
     assert list(tmp_path.glob("logs/rsl_rl/score_flow/*/model_*.pt")), "training leaves checkpoints"
