@@ -6,12 +6,14 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
 from flow_rl.cli import report
+from flow_rl.evaluation import diagnostics
 from flow_rl.evaluation.diagnostics import DIAGNOSTICS
 from flow_rl.evaluation.training import Training
 from flow_rl.testing import PointMass, make_runner
@@ -104,3 +106,8 @@ def test_other_folders_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         report.main([str(tmp_path)])
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_documentation_shows_the_same_table():
+    page = Path(__file__).parents[2] / "exts/flow_rl/docs/howto/read_log.md"
+    assert diagnostics.markdown_table() in page.read_text()

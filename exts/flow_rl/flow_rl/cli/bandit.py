@@ -85,7 +85,7 @@ def particles(alg, policy, num: int = 4096, num_arrows: int = 48) -> dict[str, t
         ends = policy.sample(latent)
     few = ends[:num_arrows].unsqueeze(0)
     gradient = alg.action_gradient(torch.zeros(1, 1), few).mean(dim=0)
-    return {"ends": ends, "particles": few[0], "field": svgd_field(few, few, gradient, **alg.field)[0]}
+    return {"ends": ends, "particles": few[0], "field": svgd_field(few, few, gradient, **alg.kernel_settings)[0]}
 
 
 def plot(panels: dict, numbers: dict, path: Path) -> None:

@@ -74,9 +74,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="flow-rl benchmark", description=__doc__, formatter_class=options.HelpFormatter
     )
-    parser.add_argument(
-        "suite", metavar="SUITE", help="name or YAML file of a suite, or 'status', 'report', 'scaling'"
-    )
+    parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status', 'report', 'scaling'")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="folder for what is made")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
     parser.add_argument("--device", help="where to compute (default: a GPU if there is one, or if jobs get one)")

@@ -117,6 +117,11 @@ def check_command(words: Sequence[str]) -> None:
     parser.add_argument("--agent", default="rsl_rl_cfg_entry_point")
     parser.add_argument("--train_env_cfg", action="store_true")
     args, rest = parser.parse_known_args(words)
+    if {"-m", "--multirun"} & set(rest):
+        raise InputError(
+            "--multirun does nothing in Isaac Lab's commands, which read overrides themselves. Remedy: a suite with an entry "
+            "for each setting, see flow-rl benchmark."
+        )
     task = args.task.split(":")[-1]
     if not task.startswith("FlowRL-") and not _has_learners(task):
         return

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""What the log of a training says besides losses: what each number is, and what is healthy."""
+"""What the log of a training says besides losses: what each number is, what is healthy, what to do."""
 
 from __future__ import annotations
 
@@ -18,63 +18,79 @@ class Diagnostic:
     """What they are, with units."""
     healthy: str
     """What a training that goes well shows."""
+    remedy: str
+    """What to change if it does not."""
 
 
 DIAGNOSTICS = (
     Diagnostic(
         ("policy_move", "policy_distance"),
-        "mean squared change of the velocity at fixed states, noise and times, in this iteration and since the start",
+        "mean squared change of the velocity at fixed observations, noise and times, in this iteration and since "
+        "the beginning",
         "the first small and steady; the second flattens as success does",
+        "lower `agent.algorithm.learning_rate`; on-policy lower `agent.algorithm.clip_param`",
     ),
     Diagnostic(
         ("policy_distance_m",),
-        "distance between where chunks lead the tool and where they led it at the beginning [m]",
+        "metres between where chunks lead the tool now and at the beginning",
         "below the play of parts that are inserted: RLDT's success on OneLeg turned at 1.5 mm",
+        "`agent.algorithm.reference=pretrained`, a higher `agent.algorithm.reference_coef`, or a "
+        "`agent.algorithm.reference_budget`",
     ),
     Diagnostic(
         ("policy_chunk_distance",),
-        "how far chunks from the same noise are from those of the beginning, per coordinate in [-1, 1]",
+        "distance of chunks from those of the beginning for the same noise, per coordinate in [-1, 1]",
         "well below `policy_spread` where precision matters",
+        "as for `policy_distance_m`",
     ),
     Diagnostic(
         ("policy_spread",),
-        "how far two chunks for the same state are apart, likewise",
+        "distance of two chunks for the same observation",
         "stays or shrinks; growth comes before collapse",
+        "stop, or roll back; lower the learning rate",
     ),
     Diagnostic(
         ("policy_bend",),
-        "how far the steps of the flow point from where it ends",
-        "stays; RLDT's field is computed where they point",
+        "how far the steps of the flow deviate from a straight line to its end",
+        "stays; RLDT's field is evaluated at landing points",
+        "raise `agent.algorithm.consistency_coef`",
     ),
     Diagnostic(
         ("grad_norm_actor", "grad_norm_critic", "skipped_steps"),
-        "norms before clipping; steps left out because they were not finite",
+        "norms before clipping; optimiser steps left out because they were not finite",
         "no trend; 0",
+        "lower the learning rate; look at observations and rewards",
     ),
     Diagnostic(
         ("explained_variance", "foresight"),
-        "what the critic knows: share of the returns' variance, correlation for chunks it has not learnt from",
+        "of the critic: share of the returns' variance; correlation with returns of chunks not trained on yet",
         "above 0.5; above 0.2",
+        "more `agent.algorithm.critic_warmup` or `agent.algorithm.num_critic_updates`; privileged observations for "
+        "the critic",
     ),
     Diagnostic(
         ("calibration_error",),
         "predicted against realised returns, by decile of the prediction",
         "small beside the returns",
+        "check `agent.algorithm.value_range` and `agent.algorithm.time_limit_is_terminal`",
     ),
     Diagnostic(
         ("batch_age", "batch_new", "batch_old"),
-        "RLDT: mean age of what it learns from [iterations], shares of the newest and of eight or older",
+        "RLDT: mean age of its batches [iterations], shares of the newest and of eight or older",
         "the age grows until the replay is full, then stays",
+        "`agent.algorithm.capacity`, `agent.algorithm.new_fraction`",
     ),
     Diagnostic(
         ("seconds_act", "seconds_critic", "seconds_actor", "seconds_update"),
-        "where an iteration's time goes [s]; what is left of the stock log's collection is the simulator's",
+        "where an iteration's time goes; the rest of the stock log's collection time is the simulator's",
         "the simulator's is the largest",
+        "fewer updates, or more environments",
     ),
     Diagnostic(
         ("agreement",),
         "RLDT: 1 if all critics' gradients agree, 0 if they are noise",
         "rises while it learns",
+        "longer warm-up; more trajectories per iteration",
     ),
 )
 """In the order in which a reader should look."""
@@ -83,7 +99,8 @@ DIAGNOSTICS = (
 def markdown_table() -> str:
     """The table of the documentation."""
     rows = [
-        f"| {', '.join(f'`{name}`' for name in each.scalars)} | {each.meaning} | {each.healthy} |"
+        (", ".join(f"`{name}`" for name in each.scalars), each.meaning, each.healthy, each.remedy)
         for each in DIAGNOSTICS
     ]
-    return "\n".join(["| `Loss/...` | What it is | Healthy |", "| --- | --- | --- |", *rows])
+    head = [("`Loss/...`", "What it is", "Healthy", "If not"), ("---",) * 4]
+    return "\n".join(f"| {' | '.join(row)} |" for row in head + rows)

@@ -132,10 +132,11 @@ def _diagnostics(training: Training) -> str:
         ]
         if last:
             rows.append(
-                f"<tr><td>{'<br>'.join(last)}</td><td>{html.escape(each.meaning)}</td>"
-                f"<td>{_code(html.escape(each.healthy))}</td></tr>"
+                f"<tr><td>{'<br>'.join(last)}</td>"
+                + "".join(f"<td>{_code(html.escape(text))}</td>" for text in (each.meaning, each.healthy, each.remedy))
+                + "</tr>"
             )
-    head = "<tr><th>last value</th><th>what it is</th><th>healthy</th></tr>"
+    head = "<tr><th>last value</th><th>what it is</th><th>healthy</th><th>if not</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>" if rows else ""
 
 
