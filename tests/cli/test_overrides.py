@@ -148,3 +148,9 @@ def test_every_value_in_use_is_of_its_type(agent):
     for section, cfg in sections.items():
         visit(cfg, section)
     assert count > 300
+
+
+@pytest.mark.parametrize("word", ["-m", "--multirun"])
+def test_sweeps_that_would_do_nothing_are_refused(word):
+    with pytest.raises(InputError, match="a suite with an entry for each setting"):
+        stock.check_command([*TRAIN, word, "agent.seed=1,2"])

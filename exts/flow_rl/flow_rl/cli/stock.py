@@ -119,8 +119,8 @@ def check_command(words: Sequence[str]) -> None:
     args, rest = parser.parse_known_args(words)
     if {"-m", "--multirun"} & set(rest):
         raise InputError(
-            "--multirun does nothing in Isaac Lab's commands, which read overrides themselves. Remedy: a suite with an entry "
-            "for each setting, see flow-rl benchmark."
+            "--multirun does nothing in Isaac Lab's commands, which read overrides themselves. Remedy: a suite with an "
+            "entry for each setting, see flow-rl benchmark."
         )
     task = args.task.split(":")[-1]
     if not task.startswith("FlowRL-") and not _has_learners(task):
