@@ -85,7 +85,6 @@ def read_records(folder: Path, suites: Iterable[str] = ()) -> list[dict[str, Any
             raise InputError(f"{path} is no record: {error}. Remove it, and run its suite again.") from None
         if missing := sorted(REQUIRED - set(record)):
             raise InputError(f"{path} is no record: it lacks {', '.join(missing)}. Remove it.")
-        record.setdefault("ranks", record["final"].get("ranks", 1))
         found.append(record)
     return sorted(found, key=lambda record: (record["suite"], record["task"], record["learner"], record["seed"]))
 
