@@ -34,10 +34,10 @@ def main() -> None:
     from isaaclab.cli import cli, load_external_tasks
 
     words = sys.argv[1:]  # the command rewrites them
-    refusals = one_line_refusals(words)
     if words[0] == "train":
-        with refusals:
+        with one_line_refusals(words):
             words = preempt(words)
+    refusals = one_line_refusals(words)
     if words[0] == "train" and is_foreign(words):
         from flow_rl.cli import train_foreign
 
