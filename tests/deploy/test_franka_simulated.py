@@ -18,7 +18,8 @@ from flow_rl.deploy.franka import FrankaArm, FrankaCfg, FrankaDriver, RobotError
 from flow_rl.deploy.franka.__main__ import main
 from flow_rl.deploy.objects import make_pose
 from flow_rl.utils.check import InputError
-from tests.deploy.lift import HOVER, TOOL, lift_package
+from tests.deploy.lift import TOOL
+from tests.deploy.lift_policy import HOVER, lift_package
 from tests.deploy.simulated_franka import simulated_franka
 
 pytest.importorskip("franky", reason="franky-control is not installed: flow-rl[franka]")
@@ -60,7 +61,15 @@ def connect(robot, package):
         runner = PolicyRunner(package, noise="zero", max_age=cfg.max_age, execute=1)
         lines = []
         driver = FrankaDriver(
-            arm, runner, objects or cube, cfg, confirm=confirm, report=lines.append, clock=arm.time, sleep=sleep, **options
+            arm,
+            runner,
+            objects or cube,
+            cfg,
+            confirm=confirm,
+            report=lines.append,
+            clock=arm.time,
+            sleep=sleep,
+            **options,
         )
         return SimpleNamespace(arm=arm, driver=driver, lines=lines)
 
@@ -74,16 +83,17 @@ def test_a_package_moves_the_robot(robot, connect):
     setup = connect()
     setup.arm.check_tool(tuple(TOOL))
     before = robot.ask("report")
-    outcome = setup.driver.run(4.0)
+    outcome = setup.driver.run(2.5)
     after = robot.ask("report")
-    assert outcome.reason == "time is over" and outcome.steps == 40 and outcome.held == 0, (outcome, setup.lines)
+    assert outcome.reason == "time is over" and outcome.steps == 25 and outcome.held == 0, (outcome, setup.lines)
     np.testing.assert_allclose(after["tool"], np.add(CUBE, (0.0, 0.0, HOVER)), atol=0.02)
-    assert after["width"] < 0.07 < before["width"]
+    assert after["width"] < 0.075 < before["width"]
     assert outcome.period_p50 == pytest.approx(0.1, abs=0.01)
     assert after["commands"] - before["commands"] > 30 * outcome.steps
     assert after["motions"] - before["motions"] <= 2, "targets replace each other within one motion"
 
 
+@pytest.mark.slow
 def test_the_tool_stays_within_speed_and_workspace(robot, connect):
     cfg = FrankaCfg(max_speed=0.1, workspace_lower=(0.3, -0.2, 0.2), workspace_upper=(0.7, 0.05, 0.5), max_age=0.5)
     setup = connect(cfg)
@@ -103,6 +113,7 @@ def test_the_tool_stays_within_speed_and_workspace(robot, connect):
     np.testing.assert_allclose(positions[-1][1:], (0.05, 0.2), atol=0.01)  # as near to the object as is allowed
 
 
+@pytest.mark.slow
 def test_the_arm_stops_when_the_object_is_lost(robot, connect):
     """It is braked within a second, the reason is said once, and the run ends after its patience."""
     seen = []
@@ -137,6 +148,7 @@ def reflex_later(robot, setup, step, recoverable):
     setup.arm.read = counted
 
 
+@pytest.mark.slow
 def test_the_run_goes_on_after_a_reflex(robot, connect):
     questions = []
     setup = connect(confirm=lambda question: questions.append(question) or True)
@@ -173,6 +185,7 @@ def test_nothing_is_commanded_after_an_error(robot, connect, agrees):
     assert after["recoveries"] == agrees
 
 
+@pytest.mark.slow
 def test_a_force_ends_the_run(robot, connect):
     setup = connect()
     read, count = setup.arm.read, [0]
@@ -189,6 +202,7 @@ def test_a_force_ends_the_run(robot, connect):
     assert outcome.reason == "the tool feels a force of 25.0 N, more than 20 N" and outcome.steps < 6
 
 
+@pytest.mark.slow
 def test_joints_move_too(robot, connect):
     arm = connect().arm
     start = arm.read()
@@ -205,6 +219,7 @@ def test_another_tool_is_refused(connect):
         connect().arm.check_tool((0.0, 0.0, 0.2))
 
 
+@pytest.mark.slow
 def test_the_command_line(robot, package, tmp_path, capsys):
     """A dry run moves nothing and prints what it would; a run without a person moves."""
     path = tmp_path / "poses.json"

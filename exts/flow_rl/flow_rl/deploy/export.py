@@ -25,6 +25,10 @@ from .package import MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write
 
 RUNTIME = ("__init__.py", "deploy/__init__.py", "deploy/__main__.py", "deploy/control_loop.py", "deploy/package.py")
 RUNTIME += ("deploy/preprocessing.py", "deploy/runner.py", "deploy/video.py", "utils/__init__.py", "utils/check.py")
+RUNTIME += ("deploy/commander.py", "deploy/objects.py", "deploy/observer.py", "deploy/rotations.py", "deploy/ros2.py")
+RUNTIME += tuple(
+    f"deploy/franka/{name}.py" for name in ("__init__", "__main__", "arm", "driver", "gripper", "settings")
+)
 """Files of flow_rl that travel with a package, so that the robot's computer needs no installation."""
 
 OPSET = 18

@@ -140,18 +140,19 @@ class FrankaDriver:
         begin = due = self._clock()
         while due - begin < duration - 1e-9:
             self._wait(due)
-            now = self._clock()
-            if now - due > self.cfg.max_late:
-                raise Stop(f"a control step began {now - due:.2f} s late: this computer is too busy")
-            starts.append(now)
+            starts.append(self._clock())
             try:
-                self._step(now)
+                self._step(starts[-1])
             except RobotError as error:
                 self._recover(error)
                 starts.clear()  # times between steps are counted from here
-                now = due = self._clock()
+                due = self._clock()
+                continue
+            late = self._clock() - due - self._period
+            if late > self.cfg.max_late:
+                raise Stop(f"a control step ended {late:.2f} s late: this computer is too busy")
             # after a late step the next ones keep their distance, rather than to catch up
-            due = max(due, now - 0.5 * self._period) + self._period
+            due += self._period + max(0.0, late + 0.5 * self._period)
         self._brake()
         return "time is over"
 
@@ -242,7 +243,7 @@ class FrankaDriver:
             self.arm.brake()
 
     def _wait(self, due: float) -> None:
-        while (left := due - self._clock()) > 0.0:
+        while (left := due - self._clock()) > 1e-6:
             self._sleep(left)
 
     def _outcome(self, reason: str, starts: list[float]) -> Outcome:
