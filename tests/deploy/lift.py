@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The flow_rl Developers.
 # SPDX-License-Identifier: BSD-3-Clause
 
-"""The contract of the Lift task, as its environment states it."""
+"""The contract of the Lift task; ``tests/tasks/test_contract.py`` compares it with what the environment says."""
 
 from typing import Any
 

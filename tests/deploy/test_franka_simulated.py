@@ -93,7 +93,6 @@ def test_a_package_moves_the_robot(robot, connect):
     assert after["motions"] - before["motions"] <= 2, "targets replace each other within one motion"
 
 
-@pytest.mark.slow
 def test_the_tool_stays_within_speed_and_workspace(robot, connect):
     cfg = FrankaCfg(max_speed=0.1, workspace_lower=(0.3, -0.2, 0.2), workspace_upper=(0.7, 0.05, 0.5), max_age=0.5)
     setup = connect(cfg)
@@ -106,14 +105,14 @@ def test_the_tool_stays_within_speed_and_workspace(robot, connect):
     setup.arm.read = watched
     assert setup.driver.run(3.0).reason == "time is over"
     positions = np.array([state.position for state in places])
-    speeds = np.linalg.norm(np.diff(positions, axis=0), axis=1) / np.diff([state.stamp for state in places])
-    assert speeds.max() < 1.2 * cfg.max_speed
+    stamps = np.array([state.stamp for state in places])
+    speeds = np.abs(np.diff(positions, axis=0)) / np.diff(stamps)[:, None]
+    assert 0.8 * cfg.max_speed < speeds.max() < 1.1 * cfg.max_speed, "along each axis"
     assert np.all(positions > np.array(cfg.workspace_lower) - 0.003)
     assert np.all(positions < np.array(cfg.workspace_upper) + 0.003)
     np.testing.assert_allclose(positions[-1][1:], (0.05, 0.2), atol=0.01)  # as near to the object as is allowed
 
 
-@pytest.mark.slow
 def test_the_arm_stops_when_the_object_is_lost(robot, connect):
     """It is braked within a second, the reason is said once, and the run ends after its patience."""
     seen = []
@@ -148,7 +147,6 @@ def reflex_later(robot, setup, step, recoverable):
     setup.arm.read = counted
 
 
-@pytest.mark.slow
 def test_the_run_goes_on_after_a_reflex(robot, connect):
     questions = []
     setup = connect(confirm=lambda question: questions.append(question) or True)
@@ -185,7 +183,6 @@ def test_nothing_is_commanded_after_an_error(robot, connect, agrees):
     assert after["recoveries"] == agrees
 
 
-@pytest.mark.slow
 def test_a_force_ends_the_run(robot, connect):
     setup = connect()
     read, count = setup.arm.read, [0]
@@ -202,7 +199,6 @@ def test_a_force_ends_the_run(robot, connect):
     assert outcome.reason == "the tool feels a force of 25.0 N, more than 20 N" and outcome.steps < 6
 
 
-@pytest.mark.slow
 def test_joints_move_too(robot, connect):
     arm = connect().arm
     start = arm.read()
@@ -219,7 +215,6 @@ def test_another_tool_is_refused(connect):
         connect().arm.check_tool((0.0, 0.0, 0.2))
 
 
-@pytest.mark.slow
 def test_the_command_line(robot, package, tmp_path, capsys):
     """A dry run moves nothing and prints what it would; a run without a person moves."""
     path = tmp_path / "poses.json"

@@ -13,8 +13,12 @@ import torch
 from isaaclab.managers import ObservationTermCfg
 from isaaclab_tasks.utils import load_cfg_from_registry
 
+from flow_rl.deploy import rotations
+from flow_rl.deploy.commander import Commander
+from flow_rl.deploy.observer import ArmState, ObjectPose, Observer
 from flow_rl_tasks import mdp  # noqa: F401
 from flow_rl_tasks.core.contract import describe_task
+from tests.deploy.lift import TOOL, lift_contract
 
 OURS = sorted(name for name, spec in gym.registry.items() if "expert_entry_point" in (spec.kwargs or {}))
 
@@ -52,6 +56,35 @@ def test_the_kitchen_holds_still_too(make_env):
         assert list(contract["robots"]) == ["robot"]
         goal = contract["observations"][-1]
         assert goal["name"] == "goal" and goal["shape"] == [13]
+
+
+@pytest.mark.sim
+def test_a_robots_driver_sees_and_commands_what_the_simulator_does(make_env):
+    """The contract is the one that the driver is tested with; both agree on what a state and an action are."""
+    with make_env(2, 1, task="FlowRL-Lift-Franka", physics="ovphysx") as env:
+        obs, _ = env.reset(seed=0)
+        contract = json.loads(json.dumps(describe_task(env, ["policy"], [])))
+        wanted = lift_contract()
+        for ours, theirs in zip(wanted["observations"], contract["observations"], strict=True):
+            assert all(theirs[key] == ours[key] for key in ("name", "shape", "frame", "of"))
+        for ours, theirs in zip(wanted["actions"]["terms"], contract["actions"]["terms"], strict=True):
+            assert all(theirs[key] == ours[key] for key in ours if key != "meaning")
+        robot, cube, origin = env.scene["robot"].data, env.scene["object"].data, env.scene.env_origins[0]
+        hand = env.scene["robot"].body_names.index("panda_hand")
+        quat = robot.body_quat_w.torch[0, hand].numpy().astype(float)
+        tool = (robot.body_pos_w.torch[0, hand] - origin).numpy() + rotations.rotate(quat, np.array(TOOL))
+        joints = robot.joint_pos.torch[0].numpy()
+        state = ArmState(tool, quat, np.zeros(6), joints[:7], joints[7:].sum(), np.zeros(3), 0.0)
+        pose = ObjectPose((cube.root_pos_w.torch[0] - origin).numpy(), cube.root_quat_w.torch[0].numpy(), 0.0)
+        seen, _ = Observer(contract)(state, {"object": pose})
+        np.testing.assert_allclose(np.concatenate(list(seen.values())), obs["policy"][0].numpy(), atol=1e-5)
+        action = torch.tensor([[0.5, -0.3, 0.2, 0.1, -0.2, 0.6, -1.0]])
+        target = Commander(contract).target(action[0].numpy(), state)
+        (arm, _) = env.action_manager.get_term("chunk").terms
+        arm.process_actions(action[:, :6])
+        np.testing.assert_allclose(target.position, arm._ik_controller.ee_pos_des[0].numpy(), atol=1e-5)
+        assert abs(target.quaternion @ arm._ik_controller.ee_quat_des[0].numpy()) == pytest.approx(1.0, abs=1e-5)
+        assert target.is_open is False
 
 
 @pytest.fixture(scope="module")

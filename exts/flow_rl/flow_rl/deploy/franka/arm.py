@@ -23,6 +23,9 @@ from .settings import FrankaCfg
 TOOL_TOLERANCE = 1e-3
 """Greatest difference between the tool that a policy knows and the one that is set at the robot [m]."""
 
+RECOVERY_TIME = 5.0
+"""How long a robot may take to be without errors [s]."""
+
 HAND_YAW = -np.pi / 4
 """Turn of the hand about the flange's axis [rad]."""
 
@@ -157,7 +160,14 @@ class FrankaArm:
         with self._errors():
             with contextlib.suppress(self._franky.ControlException):
                 self._robot.join_motion()  # the motion that failed; its error is known
-            if not self._robot.recover_from_errors() or self._robot.has_errors:
+            try:
+                recovered = self._robot.recover_from_errors()
+            except self._franky.CommandException:
+                return False
+            end = time.monotonic() + RECOVERY_TIME
+            while self._robot.has_errors and time.monotonic() < end:
+                time.sleep(0.01)  # until a state arrives that is younger than the recovery
+            if not recovered or self._robot.has_errors:
                 return False
         self._error = None
         return True

@@ -118,7 +118,8 @@ class FrankaDriver:
         remedy = "lead the arm there by hand, or widen the workspace."
         require(far == 0.0, "tool", np.round(state.position, 3).tolist(), box, remedy)
         task = self.runner.package.contract["task"]
-        question = f"{task} will move the tool within {box}, at up to {self.cfg.max_speed} m/s, for {duration:g} s."
+        speed = f"{self.cfg.max_speed} m/s along each axis"
+        question = f"{task} will move the tool within {box}, at up to {speed}, for {duration:g} s."
         if not (self._dry_run or self.confirm(question)):
             return self._outcome("not confirmed", [])
         self._begin(state)

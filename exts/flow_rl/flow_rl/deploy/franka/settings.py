@@ -29,9 +29,9 @@ class FrankaCfg:
         (0.75, 0.40, 0.60), "greatest x, y, z that the tool is sent to, in the frame of the robot's base [m]"
     )
     workspace_margin: float = setting(0.03, "how far the tool may get out of the workspace before the run ends [m]")
-    max_speed: float = setting(0.25, "greatest speed of the tool [m/s]")
-    max_acceleration: float = setting(3.0, "greatest acceleration of the tool [m/s^2]")
-    max_turn_speed: float = setting(1.0, "greatest angular speed of the hand [rad/s]")
+    max_speed: float = setting(0.25, "greatest speed of the tool along each axis of the base [m/s]")
+    max_acceleration: float = setting(3.0, "greatest acceleration of the tool along each axis [m/s^2]")
+    max_turn_speed: float = setting(1.0, "greatest angular speed of the hand about each axis [rad/s]")
     max_joint_speed: float = setting(0.7, "greatest speed of a joint, where actions move joints [rad/s]")
     max_force: float = setting(20.0, "force on the tool at which the robot stops by reflex, and the run ends [N]")
     max_torque: float = setting(20.0, "external torque at a joint at which the robot stops by reflex [Nm]")
