@@ -34,7 +34,7 @@ runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a fol
     for due, action in zip(chunk.times, chunk.actions):
         execute(action, at=due)  # your robot
 ```
-
+{franka}
 ## Before the first motion
 
 - Check each observation below against your robot: order, unit, frame, sign of quaternions. `test_vectors.npz` holds
@@ -62,6 +62,14 @@ Shape ({horizon}, {size}), float32, within their limits; each lasts {period:g} s
 {robots}
 """
 
+FRANKA = """
+On a Franka this folder brings its own driver, which needs `franky-control` too and begins with what it would do:
+
+```bash
+python -m flow_rl.deploy.franka --package . --host ADDRESS --objects poses.json --dry_run
+```
+"""
+
 
 def manual(contract: dict[str, Any]) -> str:
     """README.md of a package."""
@@ -80,6 +88,7 @@ def manual(contract: dict[str, Any]) -> str:
         revision=contract["revision"],
         num_vectors=contract["num_test_vectors"],
         late=_late(contract),
+        franka=FRANKA if _is_franka(contract) else "",
         opencv=", `opencv-python` for its cameras" if contract["cameras"] else "",
         reset="runner.reset(start=present_pose_as_an_action)  # its actions are absolute\n" if must_start else "",
         observations=_table(
@@ -115,6 +124,12 @@ def manual(contract: dict[str, Any]) -> str:
             for name, robot in contract["robots"].items()
         ),
     )
+
+
+def _is_franka(contract: dict[str, Any]) -> bool:
+    """Whether the policy is for one Franka."""
+    joints = [robot["joints"] for robot in contract["robots"].values()]
+    return len(joints) == 1 and joints[0][0].startswith("panda")
 
 
 def _late(contract: dict[str, Any]) -> str:
