@@ -29,6 +29,8 @@ RUNTIME += ("deploy/commander.py", "deploy/objects.py", "deploy/observer.py", "d
 RUNTIME += tuple(
     f"deploy/franka/{name}.py" for name in ("__init__", "__main__", "arm", "driver", "gripper", "settings")
 )
+RUNTIME += tuple(f"deploy/lerobot/{name}_flow_rl.py" for name in ("configuration", "modeling", "processor"))
+RUNTIME += ("deploy/lerobot/__init__.py",)
 """Files of flow_rl that travel with a package, so that the robot's computer needs no installation."""
 
 OPSET = 18
