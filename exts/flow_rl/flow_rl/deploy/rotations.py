@@ -38,7 +38,7 @@ def matrix(quat: np.ndarray) -> np.ndarray:
 
 def from_matrix(rotation: np.ndarray) -> np.ndarray:
     """Quaternion (4,) of a rotation matrix (3, 3)."""
-    # Each row is the quaternion times one of its own components: the longest is the surest (Shepperd, 1978).
+    # Each row is the quaternion times one of its own components: the longest is the surest.
     (a, b, c), (d, e, f), (g, h, i) = rotation
     rows = np.array(
         [
