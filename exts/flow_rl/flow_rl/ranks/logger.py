@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rsl_rl.utils.logger import Logger
 
-from .collective import gathered
+from .collective import gathered, world_size
 
 BUFFERS = ("rewbuffer", "lenbuffer")
 """What a logger keeps of the last episodes."""
@@ -33,6 +33,9 @@ class RankLogger(Logger):
     def log(self, *args: Any, **numbers: Any) -> None:
         """Log an iteration; the arguments are the base's."""
         if self.writer is None:
+            return
+        if world_size() == 1:
+            super().log(*args, **numbers)  # which does not ask the device for each number
             return
         extras = [{name: _number(value) for name, value in each.items()} for each in self.ep_extras]
         own = {name: getattr(self, name) for name in BUFFERS}
