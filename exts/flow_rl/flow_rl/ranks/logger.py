@@ -37,7 +37,7 @@ class RankLogger(Logger):
         if world_size() == 1:
             super().log(*args, **numbers)  # which does not ask the device for each number
             return
-        extras = [{name: _number(value) for name, value in each.items()} for each in self.ep_extras]
+        extras = self._as_numbers(self.ep_extras)
         own = {name: getattr(self, name) for name in BUFFERS}
         everyone = gathered({"extras": extras} | {name: list(buffer) for name, buffer in own.items()})
         self.ep_extras = list(chain.from_iterable(each["extras"] for each in everyone))
@@ -54,7 +54,12 @@ class RankLogger(Logger):
         if not self.disable_logs:
             super().save_model(path, it)
 
-
-def _number(value: Any) -> float:
-    """A number of an environment's log; of several, such as one for each environment, their mean."""
-    return float(torch.as_tensor(value, dtype=torch.float).mean())
+    def _as_numbers(self, extras: list[dict[str, Any]]) -> list[dict[str, float]]:
+        """What environments logged as numbers, which cross to the host at once; of several, the mean."""
+        values = [
+            torch.as_tensor(value, dtype=torch.float, device=self.device).mean()
+            for each in extras
+            for value in each.values()
+        ]
+        numbers = iter(torch.stack(values).tolist() if values else ())
+        return [{name: next(numbers) for name in each} for each in extras]
