@@ -17,6 +17,7 @@ class Parts(dict[str, nn.Module]):
     """Modules by name, the policy as `actor`.
 
     What a module may have besides its state:
+
     - ``LOCAL``: names of tensors that belong to a rank's own environments and are not broadcast. What has no others is
       the rank's own, and other ranks than 0 keep it apart from the common checkpoint.
     - ``adapt(state)``: the state of a checkpoint that was written with another number of environments.
