@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from flow_rl.preemption.signals import leave_when_asked
 from tests.preemption.training import assert_equal_runs, send, train
 
 ITERATIONS = 8
@@ -22,7 +23,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGKILL)
 def live(folder: Path, learner: str, decision: int, number: int, delay: float) -> None:
     """One process of a run."""
     torch.set_num_threads(1)
+    leave_when_asked()  # as the command does
     train(folder, learner, ITERATIONS, decision, send(number, delay))
+    for asking in SIGNALS[:2]:  # which may come when all is done, while the process takes itself apart
+        signal.signal(asking, signal.SIG_IGN)
 
 
 @pytest.mark.slow
