@@ -12,6 +12,7 @@ import itertools
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -109,7 +110,9 @@ def test_sources_carry_the_licence(sources):
 def test_every_installed_package_is_pinned(project):
     """What flow_rl.sh installs is what pyproject.toml says, to the last transitive version."""
     constraints = pins(project["tool"]["uv"]["constraint-dependencies"])
-    installed = {normalise(dist.name): dist.version for dist in importlib.metadata.distributions()}
+    # of the environment alone: Ray, once imported, has packages of its own on the path
+    packages = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {normalise(dist.name): dist.version for dist in packages}
     del installed[project["project"]["name"]]
     assert installed == constraints
 

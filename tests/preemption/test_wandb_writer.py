@@ -33,7 +33,7 @@ def live(folder: Path, decision: int, number: int) -> None:
 def test_a_run_goes_on(decision, number, tmp_path, wandb_folder):
     """Killed, wandb has lost what it had not written yet; TensorBoard has it still."""
     for moment in (decision, -1):
-        process = multiprocessing.get_context("fork").Process(target=live, args=(tmp_path, moment, number))
+        process = multiprocessing.get_context("spawn").Process(target=live, args=(tmp_path, moment, number))
         process.start()
         process.join(300)
     assert process.exitcode == 0
