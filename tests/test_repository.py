@@ -58,8 +58,8 @@ def project() -> dict:
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    """Every file in git, new ones included."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    """Every file in git's index; what others leave beside a checkout (logs of a job) is theirs."""
+    command = ["git", "ls-files", "-z", "--cached"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listing.returncode:
         pytest.skip("not a git checkout")

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,13 @@ def send(number: int, delay: float = 0.0) -> Callable[[], None]:
 
 
 def make_runner(folder: Path, learner: str, iterations: int, **fields: Any) -> PreemptibleRunner:
-    """Return a runner that goes on in a folder, and whose checkpoints hold everything; ``fields`` are the runner's."""
+    """Return a runner that goes on in a folder, and whose checkpoints hold everything; ``fields`` are the runner's.
+
+    TensorBoard reads the files of a folder by the second in their names and then by a process's counter as text (10
+    before 9). Jobs that go on are never so fast, tests are: they wait for the next second.
+    """
+    while list(folder.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
+        time.sleep(0.05)
     for seed in (torch.manual_seed, np.random.seed, random.seed):
         seed(0)  # all that checkpoints hold
     own = small_config(learner)["algorithm"]
