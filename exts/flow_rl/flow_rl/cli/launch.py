@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from flow_rl.evaluation.episodes import Policy
     from flow_rl.evaluation.packaged import Conditions
 
+SELECTORS = ("env.", "agent.", "physics=", "renderer=", "presets=")
+"""What words of a command line begin with that choose presets or override settings."""
+
 
 @contextlib.contextmanager
 def _host_refusals() -> Iterator[None]:

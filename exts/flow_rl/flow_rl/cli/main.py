@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         print(f"[flow_rl] error: no command {command!r}.{meant} Valid: {', '.join(COMMANDS)}.", file=sys.stderr)
         raise SystemExit(2)
-    if command == "train" and launcher.is_asked(words) and not {"-h", "--help"} & set(words):
+    if command == "train" and launcher.is_asked(words) and not {"-h", "--help", "--dry_run"} & set(words):
         with one_line_errors():
             launcher.main(preemption.as_overrides(words[1:]))
         return

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import gymnasium as gym
 
-from flow_rl.cli import launch, preemption
+from flow_rl.cli import dry_run, launch, preemption
 from flow_rl.cli.overrides import check_overrides
 from flow_rl.configs import learners
 from flow_rl.ranks import host
@@ -48,6 +48,10 @@ def main() -> None:
         load_external_tasks()
         with one_line_refusals(words):
             check_command(words)
+    if words[0] == "train" and "--dry_run" in words:
+        with one_line_refusals(words):
+            dry_run.stock(words)
+        return
     common = isaaclab_rl.entrypoints.common
     host.document(common)
     if "--distributed" in words and words[0] == "train":
@@ -71,6 +75,7 @@ def preempt(words: Sequence[str]) -> list[str]:
     def add_common_train_args(parser: argparse.ArgumentParser, **how) -> None:
         add_arguments(parser, **how)
         preemption.add_options(parser)  # for its help
+        dry_run.add_option(parser)
 
     common.add_common_train_args = add_common_train_args
     isaaclab_rl.rsl_rl.utils.OnPolicyRunner = PreemptibleRunner
@@ -126,8 +131,7 @@ def check_command(words: Sequence[str]) -> None:
     if not task.startswith("FlowRL-") and not _has_learners(task):
         return
     launch.find_task(task)
-    selectors = ("env.", "agent.", "physics=", "renderer=", "presets=")
-    overrides = [word for word in rest if word.lstrip("+").startswith(selectors)]
+    overrides = [word for word in rest if word.lstrip("+").startswith(launch.SELECTORS)]
     check_overrides(overrides, task, args.agent, play_mode=words[0] == "play" and not args.train_env_cfg)
 
 

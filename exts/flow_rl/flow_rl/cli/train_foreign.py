@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flow_rl.cli import options, preemption
+from flow_rl.cli import dry_run, options, preemption
 from flow_rl.cli.stock import SUFFIX
 from flow_rl.ranks import host, launcher
 from flow_rl.utils.check import require_choice
@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--experiment_name", help="folder of the runs under logs/rsl_rl")
     parser.add_argument("--run_name", help="suffix of the run's folder")
     preemption.add_options(parser)
+    dry_run.add_option(parser)
     parser.add_argument("--logger", choices=("tensorboard", "wandb"), help="where curves go")
     parser.add_argument("--log_project_name", help="project of wandb's logger")
     parser.add_argument("--num_envs", type=int, help=f"{host.NUM_ENVS} (default: 40)")
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from flow_rl.cli import launch, stock
     from flow_rl.configs import learners
+    from flow_rl.configs.compose import build
 
     rank = int(os.getenv("RANK", "0")) if args.distributed else 0
     if args.distributed:
@@ -55,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         apply_options(cfg, args)
         args.seed = cfg.seed = args.seed + rank
         env_cfg = launch.env_config(args, env_overrides, horizon=cfg.actor.horizon)
+        if args.dry_run:
+            plain = launch.env_config(args, [], horizon=cfg.actor.horizon, num_envs=parser.default_num_envs)
+            own = launch.agent_config(args.task, learner, learners()[learner], [])
+            layers = {"default": build(learner), "task": own, "command line": cfg}
+            dry_run.show({"task": plain, "command line": env_cfg}, layers)
+            return
         root = Path("logs", "rsl_rl", cfg.experiment_name).resolve()
         stamp = args.run_timestamp or datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         log_dir = root / (f"{stamp}_{cfg.run_name}" if cfg.run_name else stamp)
