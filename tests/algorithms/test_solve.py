@@ -35,4 +35,4 @@ def base(tmp_path_factory):
 def test_a_learner_solves(learner, problem, seed, base):
     target = PROBLEMS[problem].solved
     found = solve(learner, PROBLEMS[problem], seed, None if learner == "ppo" else base(learner, problem))
-    assert found[0] < 0.7 * target and found[-1] >= target
+    assert found[0] < 0.7 * target and min(found[-2:]) >= target
