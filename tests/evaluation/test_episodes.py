@@ -26,8 +26,8 @@ def test_each_environment_contributes_the_same_number_of_episodes():
 
 def test_episodes_are_rounded_up_and_length_counts_control_steps():
     env = ToyEnv()
-    result = evaluate(env, ToyExpert(env), 5, seed=0, horizon=4, progress=False)
-    assert result["episodes"] == 8 and result["mean_episode_length"] == pytest.approx(4 * 2.5)
+    result = evaluate(env, ToyExpert(env), 5, seed=0, horizon=2, progress=False)
+    assert result["episodes"] == 8 and result["mean_episode_length"] == pytest.approx(2 * 2.5)
     assert result["outcomes"] == "11001100", "two episodes of each environment, of which the even ones succeed"
 
 

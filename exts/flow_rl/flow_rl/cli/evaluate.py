@@ -8,11 +8,13 @@ the table that is printed for them.
 """
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from flow_rl.cli import options
+from flow_rl.deploy.chunking import METHODS
 from flow_rl.utils.check import InputError, require
 
 
@@ -41,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--num_episodes", type=int, default=256, help="episodes, rounded up to a multiple of num_envs")
     for name, (kind, description) in CONDITIONS.items():
         parser.add_argument(f"--{name}", type=kind, default=[], metavar="A,B,...", help=f"package: {description}")
+    text = "control steps that making a chunk takes, while the former one runs; see --chunking"
+    parser.add_argument("--inference_delay", type=int, default=0, metavar="D", help=text)
+    text = (
+        "how a chunk joins the former one: not at all, written over, or guided (real-time chunking, not for packages)"
+    )
+    parser.add_argument("--chunking", choices=METHODS, default="naive", help=text)
     parser.add_argument("--output", type=Path, help="JSON file for the numbers")
     parser.add_argument("--video", type=Path, help="film to write, .mp4")
     parser.add_argument("--video_envs", type=int, default=9, help="environments in the film")
@@ -57,8 +65,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise InputError(f"--{option} {getattr(args, option)} is too few. Valid: 1 or more.")
         options.refuse_overwrite("--output", args.output, args.overwrite)
         options.refuse_overwrite("--video", args.video, args.overwrite)
-        source, horizon = launch.load_policy(args)
         conditions = list_conditions(args)
+        source, horizon = launch.load_policy(args)
+        chunking = launch.real_time(args, source)
+        if chunking is not None and args.checkpoint:
+            horizon = chunking.execute  # the environment executes what there is until the next decision
         num_envs = min(args.num_envs, args.num_episodes)
         env_cfg = launch.env_config(args, env_overrides, horizon=horizon, num_envs=num_envs)
         horizon = horizon or launch.chunk_horizon(env_cfg)
@@ -71,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = {}
     with launch.launch_env(args, env_cfg) as env:
         for each in conditions:
-            policy = launch.make_policy(args, env, source, horizon, each)
+            policy = launch.make_policy(args, env, source, horizon, each, chunking)
             results[str(each)] = evaluate(env, policy, args.num_episodes, seed=args.seed, horizon=horizon)
             if args.package:
                 results[str(each)]["latency"] = policy.runners[0].latency()
@@ -85,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "checkpoint": args.checkpoint and str(args.checkpoint),
         "package": args.package and str(args.package),
         "sampling": options.SAMPLING[args.sampling] if args.checkpoint else None,
+        "chunking": chunking and dataclasses.asdict(chunking),
         "seed": args.seed,
         "num_envs": num_envs,
         "overrides": overrides,
@@ -95,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.output.write_text(json.dumps(result, indent=2) + "\n")
     if args.video:
         with launch.launch_env(args, film_cfg) as env:
-            policy = launch.make_policy(args, env, source, horizon)
+            policy = launch.make_policy(args, env, source, horizon, chunking=chunking)
             title = f"{args.task}  {args.policy or args.base or (args.checkpoint or args.package).stem}"
             record_film(env, policy, args.video, group=film_group, seed=args.seed, horizon=horizon, title=title)
         print(f"[flow_rl] film in {args.video}")
@@ -107,9 +119,14 @@ def list_conditions(args: argparse.Namespace) -> list:
 
     rows = [{}] + [{name: value} for name in CONDITIONS for value in getattr(args, name)]
     if not args.package:
-        given = {f"--{name}": getattr(args, name) for name in (*CONDITIONS, "execute", "ensemble")}
+        given = {f"--{name}": getattr(args, name) for name in (*CONDITIONS, "ensemble")}
         for option, value in given.items():
             require(value in (None, []), option, value, "nothing, without --package", "export the policy first.")
+    if not args.package and not args.checkpoint:
+        given = {f"--{name}": getattr(args, name) for name in ("execute", "inference_delay")}
+        for option, value in given.items():
+            valid = "nothing, without --checkpoint or --package"
+            require(value in (None, 0), option, value, valid, "leave it out: of others' chunks all is executed.")
     return list(dict.fromkeys(Conditions(**row) for row in rows))
 
 

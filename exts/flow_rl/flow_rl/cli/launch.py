@@ -23,6 +23,7 @@ from flow_rl.cli.options import one_line_errors, split_overrides
 from flow_rl.cli.overrides import check_override, check_overrides, given, parse_value
 from flow_rl.configs.compose import build, load, resolve, set_field
 from flow_rl.deploy import PolicyPackage
+from flow_rl.deploy.chunking import Chunking
 from flow_rl.utils.check import InputError, require, require_package
 from flow_rl.utils.names import is_gym
 from flow_rl.utils.plugins import load_tasks
@@ -233,6 +234,15 @@ def load_policy(args: argparse.Namespace) -> tuple[dict | PolicyPackage | None, 
     return checkpoint, checkpoint["flow_rl"]["policy"]["horizon"]
 
 
+def real_time(args: argparse.Namespace, source: dict | PolicyPackage | None) -> Chunking | None:
+    """Return when chunks are made and how they join, None if as in training; for checkpoints and packages."""
+    if args.execute is None and args.inference_delay == 0:
+        return None
+    is_package = isinstance(source, PolicyPackage)
+    horizon = source.chunk_shape[0] if is_package else source["flow_rl"]["policy"]["horizon"]
+    return Chunking(horizon, args.execute, args.inference_delay, args.chunking)
+
+
 def _say_again(base: dict[str, Any] | None, args: argparse.Namespace) -> None:
     """Tell a checkpoint what its base may do, and where that is by now; what is in its place is still checked."""
     if base is None:
@@ -249,10 +259,15 @@ def make_policy(
     source: dict | PolicyPackage | None,
     horizon: int,
     conditions: Conditions | None = None,
+    chunking: Chunking | None = None,
 ) -> Policy:
-    """Return the policy for an environment; a checkpoint or package must fit it, and only packages have conditions."""
+    """Return the policy for an environment; a checkpoint or package must fit it.
+
+    Packages alone have conditions; chunking concerns checkpoints and packages, None for chunks that take no time.
+    """
     from flow_rl.evaluation.packaged import PackagePolicy
     from flow_rl.evaluation.policies import ExpertPolicy, checkpoint_policy, foreign_policy, uniform_policy
+    from flow_rl.evaluation.real_time import RealTimePolicy
 
     action_dim = env.action_manager.total_action_dim // chunk_horizon(env.cfg)
     with one_line_errors():
@@ -269,13 +284,16 @@ def make_policy(
             return foreign_policy(settings, env, groups=groups, chunk=chunk, sampling=args.sampling)
         if isinstance(source, PolicyPackage):
             options = {"execute": args.execute, "ensemble": args.ensemble}
+            if chunking is not None:
+                options |= {"inference_delay": chunking.delay, "chunking": chunking.method}
             return PackagePolicy(source, env, conditions, args.seed, **options)
         runner_cfg = None
         if args.sampling == "stochastic":
             learner = source["flow_rl"]["learner"]
             runner_cfg = runner_dict(agent_config(args.task, learner, None, args.agent_overrides))
         options = {"action_dim": action_dim, "task": args.task, "sampling": args.sampling, "runner_cfg": runner_cfg}
-        return checkpoint_policy(source, env, **options)
+        policy = checkpoint_policy(source, env, **options)
+        return policy if chunking is None else RealTimePolicy(policy, chunking, env.num_envs)
 
 
 def expert_maker(args: argparse.Namespace) -> Callable[[Any], Any]:

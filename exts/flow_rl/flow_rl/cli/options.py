@@ -148,7 +148,8 @@ def add_policy_options(parser: Parser) -> None:
     source.add_argument("--policy", choices=("expert", "zero", "random"), help="a policy without a checkpoint")
     parser.add_argument("--sampling", choices=SAMPLING, default="random", help="noise of the flow")
     add_expert_options(parser)
-    parser.add_argument("--execute", type=int, help="package: actions of a chunk to execute before the next plan")
+    text = "actions of a chunk to execute before the next plan; for a package, and in evaluate for a checkpoint"
+    parser.add_argument("--execute", type=int, help=text)
     parser.add_argument("--ensemble", type=float, help="package: decay of earlier plans' weights; see PolicyRunner")
 
 

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ import numpy as np
 
 from flow_rl.utils.check import require_choice
 
-from .runner import PolicyRunner
+from .runner import Chunk, PolicyRunner
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class ControlLoop:
         self._stamps: dict[str, float] = {}
         self._actions: deque[np.ndarray] = deque()
         self._reason: str | None = None
+        self._thinks: Future[Chunk] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="policy")
         self._lock = threading.Lock()
 
     def observe(self, name: str, value: Any, stamp: float | None = None) -> None:
@@ -95,15 +98,31 @@ class ControlLoop:
         self._sources[name] = source
 
     def tick(self, now: float | None = None) -> None:
-        """Execute the next action, after planning new ones where none is left."""
-        if not self._actions:
+        """Execute the next action.
+
+        New ones are planned where none is left, or, if the runner has an inference delay, in another thread as soon as
+        no more are left than that; a plan that comes later is waited for.
+        """
+        delay = self.runner.inference_delay
+        if self._thinks is None and len(self._actions) <= delay:
             for name, source in self._sources.items():
                 self.observe(name, *source())
             with self._lock:
-                values, stamps = dict(self._values), dict(self._stamps)
-            chunk = self.runner.act(values, stamps, self._clock() if now is None else now)
-            self._actions.extend(chunk.actions)
-            if chunk.is_held and chunk.reason != self._reason and self._on_hold is not None:
-                self._on_hold(chunk.reason)
-            self._reason = chunk.reason
+                seen = dict(self._values), dict(self._stamps), self._clock() if now is None else now
+            if self._actions:
+                self._thinks = self._thread.submit(self.runner.act, *seen)
+            else:
+                self._take(self.runner.act(*seen))
+        if self._thinks is not None and (not self._actions or self._thinks.done()):
+            thought, self._thinks = self._thinks, None
+            self._take(thought.result())
         self._execute(self._actions.popleft())
+
+    def _take(self, chunk: Chunk) -> None:
+        """Let actions follow those that are left, or take their place where they hold the robot."""
+        if chunk.is_held:
+            self._actions.clear()
+        self._actions.extend(chunk.actions)
+        if chunk.is_held and chunk.reason != self._reason and self._on_hold is not None:
+            self._on_hold(chunk.reason)
+        self._reason = chunk.reason

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir
 import torch
 
 import flow_rl
@@ -21,9 +22,10 @@ from flow_rl.nn import MinMaxNormalizer
 from flow_rl.utils.check import require
 
 from .manual import manual
-from .package import MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
+from .package import JOINING, MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
 
 RUNTIME = ("__init__.py", "deploy/__init__.py", "deploy/__main__.py", "deploy/control_loop.py", "deploy/package.py")
+RUNTIME += ("deploy/chunking.py",)
 RUNTIME += ("deploy/preprocessing.py", "deploy/runner.py", "deploy/video.py", "utils/__init__.py", "utils/check.py")
 RUNTIME += ("deploy/commander.py", "deploy/objects.py", "deploy/observer.py", "deploy/rotations.py", "deploy/ros2.py")
 RUNTIME += tuple(
@@ -114,27 +116,36 @@ def package_size(folder: Path) -> int:
 
 
 def _write_networks(policy: FlowPolicy, folder: Path) -> None:
-    """Write the ONNX graph, in which K steps are unrolled and the size of the batch is free, and TorchScript."""
+    """Write TorchScript and the ONNX graph, in which K steps are unrolled and the size of the batch is free.
+
+    To the graph's inputs :data:`.package.JOINING` are added, which have no effect unless they are given.
+    """
     torch.jit.script(policy.as_jit().eval()).save(folder / TORCHSCRIPT)
     twin = policy.as_onnx().eval()
     # two of each, because a batch of one would be taken for a constant
     inputs = tuple(torch.cat((tensor, tensor)) for tensor in twin.get_dummy_inputs())
     batch = {0: torch.export.Dim("batch", min=1, max=65536)}
-    free = (batch, batch) if not policy.image_shapes else (batch, (batch,) * (len(inputs) - 1))
+    joining = () if policy.base is not None else tuple(torch.zeros(policy.output_dim) for _ in JOINING)
+    names = [*twin.input_names, *JOINING[: len(joining)]]
+    free = (batch,) * len(inputs) + (None,) * len(joining)
+    inputs += joining
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own insides
-        torch.onnx.export(
+        program = torch.onnx.export(
             twin,
             inputs,
-            folder / NETWORK,
-            input_names=twin.input_names,
+            input_names=names,
             output_names=twin.output_names,
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes=free,
-            external_data=False,
+            dynamic_shapes=free if not policy.image_shapes else (batch, free[1:]),
             verbose=False,
         )
+    for value in program.model.graph.inputs[len(names) - len(joining) :]:
+        # an input with a value of its own need not be given
+        value.const_value = onnx_ir.tensor(np.zeros(policy.output_dim, dtype=np.float32), name=value.name)
+        program.model.graph.register_initializer(value)
+    program.save(folder / NETWORK, external_data=False)
 
 
 def _write_runtime(folder: Path) -> None:

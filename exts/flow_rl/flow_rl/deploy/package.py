@@ -38,6 +38,9 @@ CONTRACT, NETWORK, TORCHSCRIPT, VECTORS, MANUAL = (
 LAST_ACTIONS, LATENCY = "last_actions", "latency"
 """Observations of policies that were trained under latency: actions under way, and how late they are."""
 
+JOINING = ("former", "weights")
+"""Inputs of the network, each of H * A numbers, that bind a chunk to the former one; they need not be given."""
+
 TOLERANCE = 1e-5
 """Greatest difference of an action from its test vector."""
 
@@ -111,6 +114,7 @@ class PolicyPackage:
         self.contract = read_contract(self.folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = num_threads
+        options.log_severity_level = 3  # no warning that optional inputs are no constants
         self._session = onnxruntime.InferenceSession(
             str(self.folder / NETWORK), options, providers=["CPUExecutionProvider"]
         )
@@ -159,10 +163,30 @@ class PolicyPackage:
         size = self.cameras[camera][1:]
         return Preprocessing(size=size, colour_order=colour_order, crop=crop, calibration=calibration)
 
-    def infer(self, vectors: np.ndarray, pictures: Sequence[np.ndarray], noise: np.ndarray) -> np.ndarray:
-        """Chunks (B, H, A) from vectors (B, O), each camera's pictures (B, 3, h, w) of bytes, and noise (B, H * A)."""
-        inputs = ["obs", *self.cameras, "noise"]
-        (chunks,) = self._session.run(None, dict(zip(inputs, (vectors, *pictures, noise), strict=True)))
+    @property
+    def can_join(self) -> bool:
+        """Whether the network can bind a chunk to a former one."""
+        return {value.name for value in self._session.get_overridable_initializers()} >= set(JOINING)
+
+    def infer(
+        self,
+        vectors: np.ndarray,
+        pictures: Sequence[np.ndarray],
+        noise: np.ndarray,
+        former: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Chunks (B, H, A) from vectors (B, O), each camera's pictures (B, 3, h, w) of bytes, and noise (B, H * A).
+
+        With a former chunk (H, A) and weights (H,) in [0, 1], if :attr:`can_join`, the flow's states are written over
+        by what they would be on the way to that chunk, by shares that are the weights (inpainting).
+        """
+        inputs = dict(zip(["obs", *self.cameras, "noise"], (vectors, *pictures, noise), strict=True))
+        if former is not None:
+            spread = np.broadcast_to(weights[:, None], former.shape)
+            bound = zip(JOINING, (former, spread), strict=True)
+            inputs |= {name: value.astype(np.float32).ravel() for name, value in bound}
+        (chunks,) = self._session.run(None, inputs)
         return chunks.reshape(-1, *self.chunk_shape)
 
     def _verify(self) -> None:

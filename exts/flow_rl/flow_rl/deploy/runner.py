@@ -16,6 +16,7 @@ import numpy as np
 
 from flow_rl.utils.check import require, require_choice
 
+from .chunking import Chunking
 from .package import LAST_ACTIONS, LATENCY, PolicyPackage
 
 NOISES = ("random", "zero")
@@ -46,6 +47,11 @@ class PolicyRunner:
     Each call of :meth:`act` plans a chunk and returns its first ``execute`` actions (receding horizon). Whatever is
     missing, misshapen, not finite or too old makes it return one action that holds the robot, and the reason. All
     actions stay within the limits, and change within the rates, of the contract.
+
+    Where planning takes long, the robot goes on meanwhile (``inference_delay`` d): call :meth:`act` when d of the
+    actions that it has returned are still to be executed, let them be executed while it plans, and append what it
+    returns; the first answer of an episode, and the first one after a hold, has d actions more. An answer that holds
+    comes in their place.
     """
 
     def __init__(
@@ -53,6 +59,8 @@ class PolicyRunner:
         package: PolicyPackage | str | Path,
         *,
         execute: int | None = None,
+        inference_delay: int = 0,
+        chunking: str = "naive",
         ensemble: float | None = None,
         noise: str | None = None,
         action_latency: int | None = None,
@@ -65,7 +73,10 @@ class PolicyRunner:
 
         Args:
             package: What flow-rl export wrote, or its folder.
-            execute: Number of actions that are executed before the next plan; None for all of a chunk, as in training.
+            execute: Number of actions that are executed before the next plan; None for all of a chunk, as in training,
+                but those that are needed while the next one is made.
+            inference_delay: Control steps that planning takes.
+            chunking: How a chunk joins the former one, "naive" or "inpainting"; see :mod:`.chunking`.
             ensemble: None to execute the newest plan; else actions are means over all plans for their time with weights
                 exp(-ensemble * i), i counting from the oldest (ACT, arXiv 2304.13705). Needs ``execute`` below H.
             noise: Where the flow starts, "random" or "zero"; None for what the contract says.
@@ -81,12 +92,14 @@ class PolicyRunner:
         self.package = package if isinstance(package, PolicyPackage) else PolicyPackage(package)
         horizon, size = self.package.chunk_shape
         actions = self.package.contract["actions"]
-        self._execute = horizon if execute is None else execute
-        require(
-            1 <= self._execute <= horizon, "execute", execute, f"1 to {horizon}, the chunk's length", "leave it out."
-        )
-        blend = ensemble is None or (ensemble >= 0.0 and self._execute < horizon)
-        valid = f"None, or a number >= 0 together with execute < {horizon}"
+        self._chunking = Chunking(horizon, execute, inference_delay, chunking)
+        can = chunking == "naive" or (chunking == "inpainting" and self.package.can_join)
+        valid = "naive, or inpainting if the network has inputs for it: it gives no gradient"
+        require(can, "chunking", chunking, valid, "choose one of these; older packages are to be exported again.")
+        self._execute = self._chunking.execute
+        plain = inference_delay == 0 and not self._chunking.joins
+        blend = ensemble is None or (ensemble >= 0.0 and self._execute < horizon and plain)
+        valid = f"None, or a number >= 0 together with execute < {horizon}, without inference_delay and inpainting"
         require(blend, "ensemble", ensemble, valid, "plan again before a chunk ends, for instance with execute=1.")
         self._noise = noise or self.package.contract["sampler"]["noise"]["start"]
         require_choice("noise", self._noise, NOISES)
@@ -95,7 +108,8 @@ class PolicyRunner:
         known = action_latency is None or (most is not None and 0 <= action_latency <= most)
         remedy = "leave it out, or export a policy that was trained under such latency."
         require(known, "action_latency", action_latency, valid, remedy)
-        self._latency, self._sent = action_latency, np.zeros((most or 0, size))
+        self._latency, self._max_latency = action_latency, most or 0
+        self._sent = np.zeros((self._max_latency + inference_delay + 1, size))  # the newest first
         require(max_age > 0.0, "max_age", max_age, "seconds > 0", "use 0.5, the default.")
         changes = [np.full(size, np.inf)] + [
             np.broadcast_to(np.asarray(change, dtype=np.float64), size)
@@ -115,6 +129,11 @@ class PolicyRunner:
         if actions["start"] is not None:
             self.reset()
 
+    @property
+    def inference_delay(self) -> int:
+        """Control steps that planning takes."""
+        return self._chunking.delay
+
     def reset(self, start: np.ndarray | None = None, seed: int | None = None) -> None:
         """Begin an episode.
 
@@ -133,6 +152,7 @@ class PolicyRunner:
             self._generator = np.random.Generator(np.random.PCG64(self._seed if seed is None else seed))
         self._last = np.clip(np.asarray(start, dtype=np.float64), self._lower, self._upper)
         self._sent[:] = 0.0
+        self._forget()
         self._step = 0
         self._plans: list[tuple[int, np.ndarray]] = []
         self._started = True
@@ -163,7 +183,8 @@ class PolicyRunner:
             names = self._shapes
             vector = np.concatenate([np.asarray(observations[name], dtype=np.float32).ravel() for name in names])
             pictures = [observations[name][None] for name in self.package.cameras]
-            plan = self.package.infer(vector[None], pictures, self._draw())[0].astype(np.float64)
+            joined = () if self._left is None else (self._left, self._chunking.weights())
+            plan = self.package.infer(vector[None], pictures, self._draw(), *joined)[0].astype(np.float64)
             if not np.isfinite(plan).all():
                 reason = "the policy's actions are not finite"
         chunk = self._follow(plan, now) if reason is None else self._hold(reason, now)
@@ -181,8 +202,9 @@ class PolicyRunner:
 
     def _own_observations(self) -> dict[str, np.ndarray]:
         """Latency (1,), and the actions under way (max_latency * A,), the newest first."""
-        late = np.arange(len(self._sent))[:, None] < self._latency
-        return {LAST_ACTIONS: (self._sent * late).ravel(), LATENCY: np.array([self._latency])}
+        late = np.arange(self._max_latency)[:, None] < self._latency
+        sent = self._sent[self._pending :][: self._max_latency]
+        return {LAST_ACTIONS: (sent * late).ravel(), LATENCY: np.array([self._latency])}
 
     def _find_fault(self, observations: Mapping[str, Any], stamp: Any, now: float) -> str | None:
         """What is wrong with observations, in words."""
@@ -232,13 +254,25 @@ class PolicyRunner:
 
     def _follow(self, plan: np.ndarray, now: float) -> Chunk:
         """The first actions of a plan (H, A), blended with earlier plans if asked for."""
-        if self._ensemble is None:
-            wanted = plan[: self._execute]
-        else:
+        if self._ensemble is not None:
             self._plans = [(step, old) for step, old in self._plans if step + len(old) > self._step]
             self._plans.append((self._step, plan))
-            wanted = [self._blend(self._step + i) for i in range(self._execute)]
-        return self._bound(np.asarray(wanted), now)
+            return self._bound(np.asarray([self._blend(self._step + i) for i in range(self._execute)]), now)
+        delay, end = self._chunking.delay, self._execute + self._chunking.delay
+        chunk = self._bound(plan[self._pending : end], now)
+        self._pending = delay
+        if self._chunking.joins:
+            certain = chunk.actions[len(chunk.actions) - delay :]
+            intended = np.clip(plan[end:], self._lower, self._upper)
+            self._left = np.concatenate((certain, intended, np.zeros((self._execute, plan.shape[1]))))
+        return chunk
+
+    def _forget(self) -> None:
+        """Begin with a plan that is bound to nothing."""
+        self._pending = 0
+        """Actions that have been returned and are still to be executed when the next plan is asked for."""
+        self._left: np.ndarray | None = None
+        """What the former plan says about the actions from then on, shape (H, A), zeros where it has ended."""
 
     def _blend(self, step: int) -> np.ndarray:
         """Mean (A,) of what all plans say about a control step."""
@@ -247,8 +281,12 @@ class PolicyRunner:
         return weights @ said / weights.sum()
 
     def _hold(self, reason: str, now: float) -> Chunk:
-        """One action that stops the robot; earlier plans are forgotten."""
+        """One action that stops the robot; earlier plans are forgotten, and what of them was not executed yet."""
         self._plans = []
+        if self._pending > 0:
+            self._sent = np.concatenate((self._sent[self._pending :], self._sent[: self._pending] * 0.0))
+            self._last = self._sent[0]
+        self._forget()
         return self._bound(np.where(self._keeps, self._last, 0.0)[None], now, reason)
 
     def _bound(self, wanted: np.ndarray, now: float, reason: str | None = None) -> Chunk:
@@ -259,4 +297,5 @@ class PolicyRunner:
             actions[i] = self._last
         self._sent = np.concatenate((actions[::-1], self._sent))[: len(self._sent)]
         self._step += len(actions)
-        return Chunk(now + self.package.period * np.arange(len(actions)), actions.astype(np.float32), reason)
+        times = now + self.package.period * (self._pending + np.arange(len(actions)))
+        return Chunk(times, actions.astype(np.float32), reason)

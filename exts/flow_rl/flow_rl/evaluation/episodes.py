@@ -17,6 +17,7 @@ import torch
 from flow_rl.utils.progress import progress_bar
 
 from .film import FilmWriter, tile
+from .jerk import Jerk
 from .statistics import mean_interval, wilson_interval
 
 
@@ -34,10 +35,11 @@ class Policy(Protocol):
 def evaluate(
     env: Any, policy: Policy, num_episodes: int, *, seed: int, horizon: int, progress: bool = True
 ) -> dict[str, Any]:
-    """Return success rate and mean return with their 95 % intervals, mean length, speed, and a digit for each episode.
+    """Return success rate and mean return with their 95 % intervals, mean length, speed, jerk, and a digit per episode.
 
     Digits are 1 for solved episodes, environment by environment: two policies with the same seed and as many
-    environments meet the same first starts. Where no term ``success`` exists, rate, interval and digits are None.
+    environments meet the same first starts. Where no term ``success`` exists, rate, interval and digits are None. Jerk
+    is that of :class:`.jerk.Jerk`: the mean over the numbers of an action, and each of them.
 
     Each environment contributes the same number of episodes, its first ones, so that short episodes do not weigh more;
     ``num_episodes`` is rounded up accordingly.
@@ -56,7 +58,7 @@ def evaluate(
     running_return, running_length = zeros.clone(), zeros.clone()
     outcomes = torch.zeros(env.num_envs, quota, dtype=torch.bool, device=env.device)
     totals = torch.zeros(env.num_envs, quota, device=env.device)
-    knows_success = has_success(env)
+    knows_success, jerk = has_success(env), Jerk()
 
     obs, _ = env.reset(seed=seed)
     torch.manual_seed(seed)
@@ -64,11 +66,13 @@ def evaluate(
     steps, start = 0, time.perf_counter()
     with progress_bar(quota * env.num_envs, "evaluate", "episode", show=progress) as bar:
         while bool((episodes < quota).any()):
-            obs, rewards, terminated, truncated, _ = env.step(policy.act(obs))
+            actions = policy.act(obs)
+            obs, rewards, terminated, truncated, _ = env.step(actions)
             steps += 1
             running_return += rewards
             running_length += horizon
             dones = terminated | truncated
+            jerk.add(actions.unflatten(1, (horizon, -1)), episodes < quota, dones)
             counted = dones & (episodes < quota)
             env_ids = counted.nonzero().flatten()
             totals[env_ids, episodes[env_ids]] = running_return[env_ids]
@@ -87,6 +91,7 @@ def evaluate(
                 bar.update(total - bar.n)
     seconds = time.perf_counter() - start
 
+    jerks = jerk.means()
     total, num_successes = int(episodes.sum()), int(outcomes.sum())
     mean = float(totals.double().mean())
     deviation = float(totals.double().std()) if total > 1 else 0.0
@@ -98,6 +103,8 @@ def evaluate(
         "return_std": deviation,
         "return_ci95": list(mean_interval(mean, deviation, total)),
         "mean_episode_length": float(lengths.sum()) / total,
+        "jerk": jerks and sum(jerks) / len(jerks),
+        "jerk_of_actions": jerks,
         "outcomes": "".join(str(int(solved)) for solved in outcomes.flatten().tolist()) if knows_success else None,
         "env_steps_per_s": steps * horizon * env.num_envs / seconds,
     }

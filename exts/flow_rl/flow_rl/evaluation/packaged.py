@@ -65,6 +65,7 @@ class PackagePolicy:
         options = {"max_age": max(0.5, patience)} | options
         self._initial = np.array(package.contract["actions"]["at_initial_posture"])
         self.runners = [PolicyRunner(package, seed=seed + 1000 * i, **options) for i in range(env.num_envs)]
+        self._delay = options.get("inference_delay", 0)
         self._actions: list[deque[np.ndarray]] = [deque() for _ in self.runners]
         self._past: deque[dict[str, np.ndarray]] = deque(maxlen=conditions.delay + 1)
         self._steps = np.zeros(env.num_envs, dtype=int)
@@ -85,11 +86,14 @@ class PackagePolicy:
         names = [*self._groups, *self._package.cameras]
         self._past.append({name: obs[name].cpu().numpy().copy() for name in names})
         for i, runner in enumerate(self.runners):
-            if not self._actions[i]:
+            if len(self._actions[i]) <= self._delay:
                 age = min(self._conditions.delay, int(self._steps[i]))
                 now = self._steps[i] * self._package.period
                 seen = self._see(self._past[-1 - age], i)
-                self._actions[i].extend(runner.act(seen, stamp=now - age * self._package.period, now=now).actions)
+                chunk = runner.act(seen, stamp=now - age * self._package.period, now=now)
+                if chunk.is_held:
+                    self._actions[i].clear()
+                self._actions[i].extend(chunk.actions)
         self._steps += 1
         return torch.from_numpy(np.stack([actions.popleft() for actions in self._actions])).to(self._device)
 

@@ -24,10 +24,16 @@ Sampling = Literal["random", "zero", "stochastic"]
 class FunctionPolicy:
     """A policy without memory, as a function of the observations."""
 
-    def __init__(self, function: Callable[[Any], torch.Tensor], actor: FlowPolicy | None = None):
-        """Wrap a function from observations to chunks (E, H*A), and the flow policy behind it, if there is one."""
+    def __init__(self, function: Callable[[Any], torch.Tensor], actor: FlowPolicy | None = None, flows: bool = False):
+        """Wrap a function from observations to chunks (E, H*A).
+
+        Args:
+            function: The policy.
+            actor: The flow policy behind it, if there is one.
+            flows: Whether chunks are simply where that one's flow ends.
+        """
         self.act = function
-        self.actor = actor
+        self.actor, self.flows = actor, flows
 
     def reset(self, env_ids: torch.Tensor) -> None:
         """Nothing is remembered."""
@@ -82,7 +88,7 @@ def checkpoint_policy(
         sampling = "zero"  # it has learnt nothing of other noise
     chosen = description | {"policy": settings | {"initial_noise": sampling}}
     actor = FlowPolicy.from_checkpoint(checkpoint | {"flow_rl": chosen}, env.device)
-    return FunctionPolicy(actor, actor)
+    return FunctionPolicy(actor, actor, flows=True)
 
 
 def foreign_policy(

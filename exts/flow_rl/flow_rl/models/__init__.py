@@ -7,6 +7,7 @@ from .anchor import Anchor
 from .compatibility import check_compatible, pretraining_overrides
 from .critic_view import CriticView
 from .flow_policy import FlowPolicy
+from .overlap import Overlap
 from .policy_export import FlowPolicyExport
 from .policy_settings import FlowPolicySettings
 from .q_ensemble import QEnsemble
@@ -17,6 +18,7 @@ __all__ = [
     "FlowPolicy",
     "FlowPolicyExport",
     "FlowPolicySettings",
+    "Overlap",
     "QEnsemble",
     "check_compatible",
     "pretraining_overrides",

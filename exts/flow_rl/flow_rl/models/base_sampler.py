@@ -118,6 +118,15 @@ class BaseTwin(nn.Module):
             )
         self.base, self.units, self.latent_dim = sampler.base.twin(), sampler.units, sampler.latent_dim
 
-    def forward(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Normalised chunk in [-1, 1], shape (B, H * A), from a latent (B, L + R) and noise (B, H * A)."""
+    def forward(
+        self,
+        latent: torch.Tensor,
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Normalised chunk in [-1, 1], shape (B, H * A), from a latent (B, L + R) and noise (B, H * A).
+
+        A former chunk is not used: there are no states between noise and chunk.
+        """
         return self.units(self.base(latent[:, self.latent_dim :], noise)).clamp(-1.0, 1.0)

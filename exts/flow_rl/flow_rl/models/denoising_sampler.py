@@ -89,6 +89,11 @@ class DenoisingSampler(FlowSampler):
         frozen = i * self.num_steps < self.frozen_steps * num_steps
         return ddim_transition(x, self.end(x, level, latent, frozen), level, following, 0.0)[0]
 
+    def between(self, noise: torch.Tensor, target: torch.Tensor, i: int, num_steps: int) -> torch.Tensor:
+        """State (B, D) before the step i of num_steps that noise and chunk make at its level."""
+        level = self.levels[self.level_of(i, num_steps)]
+        return level[0] * target + level[1] * noise
+
     def transitions(
         self, x: torch.Tensor, latent: torch.Tensor, first: int, last: int
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,6 +18,7 @@ from flow_rl.utils.check import require, require_choice
 from .base_sampler import BaseSampler
 from .denoising_sampler import DenoisingSampler
 from .observer import Observer
+from .overlap import Overlap
 from .policy_export import BasedPolicyExport, FlowPolicyExport, VisionPolicyExport, VisionPolicyOnnx
 from .policy_settings import FlowPolicySettings
 from .prior import NoisePrior
@@ -247,20 +248,30 @@ class FlowPolicy(nn.Module):
         return self.sampler.states(latent, self.prior(latent, noise), num_steps)
 
     def sample(
-        self, latent: torch.Tensor, noise: torch.Tensor | None = None, num_steps: int | None = None
+        self,
+        latent: torch.Tensor,
+        noise: torch.Tensor | None = None,
+        num_steps: int | None = None,
+        overlap: Overlap | None = None,
     ) -> torch.Tensor:
         """Normalised chunk in [-1, 1] at the end of :meth:`flow`, corrected by the head, shape (B, H * A).
 
-        A selector has several chunks to choose among.
+        A selector has several chunks to choose among. With an overlap, the flow takes its own K steps.
         """
         if self.selector is None:
-            return self.chunk(latent, self.prior(latent, noise), num_steps)
+            return self.chunk(latent, self.prior(latent, noise), num_steps, overlap)
         noises = self.selector.noises(self.prior.noise(latent) if noise is None else noise)
-        latents = latent.repeat(self.selector.num_candidates, 1)
-        return self.selector(self.chunk(latents, self.prior(latents, noises), num_steps), latent)
+        num = self.selector.num_candidates
+        latents = latent.repeat(num, 1)
+        overlaps = overlap and overlap.repeat(num)
+        return self.selector(self.chunk(latents, self.prior(latents, noises), num_steps, overlaps), latent)
 
-    def chunk(self, latent: torch.Tensor, start: torch.Tensor, num_steps: int | None = None) -> torch.Tensor:
+    def chunk(
+        self, latent: torch.Tensor, start: torch.Tensor, num_steps: int | None = None, overlap: Overlap | None = None
+    ) -> torch.Tensor:
         """As :meth:`sample`, one chunk from an initial state (B, H * A) that no prior has to do with."""
+        if overlap is not None:
+            return self.corrected(overlap.end(self.sampler, latent, start), latent)
         return self.corrected(self.sampler.states(latent, start, num_steps)[-1], latent)
 
     def corrected(self, end: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:

@@ -32,24 +32,48 @@ class FlowPolicyExport(nn.Module):
         self.action_normalizer = copy.deepcopy(policy.action_normalizer)
         self.obs_dim, self.output_dim = policy.obs_dim, policy.output_dim
 
-    def forward(self, obs: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A)."""
-        return self.act(self.obs_normalizer(obs), noise)
+    def forward(
+        self,
+        obs: torch.Tensor,
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Chunk in the environment's units from concatenated observations (B, O) and noise (B, H * A).
 
-    def act(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        A former chunk (H * A) may be given, with the shares (H * A) by which states are written over by it; see
+        :meth:`.sampler.FlowSampler.forward`.
+        """
+        return self.act(self.obs_normalizer(obs), noise, former, weights)
+
+    def act(
+        self,
+        latent: torch.Tensor,
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Chunk in the environment's units from a latent (B, L) and noise (B, H * A)."""
+        if former is not None:
+            former = self.action_normalizer(former)
         if self.selector is None:
-            chunk = self.chunk(latent, noise)
+            chunk = self.chunk(latent, noise, former, weights)
         else:
             latents = latent.repeat(self.selector.num_candidates, 1)
-            chunk = self.selector(self.chunk(latents, self.selector.noises(noise)), latent)
+            chunk = self.selector(self.chunk(latents, self.selector.noises(noise), former, weights), latent)
         return self.action_normalizer.inverse(chunk)
 
-    def chunk(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def chunk(
+        self,
+        latent: torch.Tensor,
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Normalised chunk from a latent (B, L) and noise (B, H * A)."""
         if self.steering is not None:
             noise = self.steering(noise, latent)
-        chunk = self.sampler(latent, noise)
+        chunk = self.sampler(latent, noise, former, weights)
         return chunk if self.head is None else self.head(chunk, latent)
 
     @torch.jit.export
@@ -92,13 +116,20 @@ class VisionPolicyExport(FlowPolicyExport):
         super().__init__(policy)
         self.encoders = nn.ModuleList(copy.deepcopy(encoder) for encoder in policy.observer.encoder.encoders.values())
 
-    def forward(self, obs: torch.Tensor, images: list[torch.Tensor], noise: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        obs: torch.Tensor,
+        images: list[torch.Tensor],
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
         state = self.obs_normalizer(obs)
         latent = [state]
         for i, encoder in enumerate(self.encoders):
             latent.append(encoder(images[i], state))
-        return self.act(torch.cat(latent, dim=-1), noise)
+        return self.act(torch.cat(latent, dim=-1), noise, former, weights)
 
 
 class VisionPolicyOnnx(VisionPolicyExport):
@@ -108,10 +139,10 @@ class VisionPolicyOnnx(VisionPolicyExport):
         super().__init__(policy)
         self.image_shapes = policy.image_shapes
 
-    def forward(self, obs: torch.Tensor, *images_and_noise: torch.Tensor) -> torch.Tensor:
-        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, and noise (B, H * A)."""
-        *images, noise = images_and_noise
-        return super().forward(obs, images, noise)
+    def forward(self, obs: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        """Chunk from vectors (B, O), each camera's images (B, C, H, W) of bytes, noise (B, H * A), and so on."""
+        num = len(self.encoders)
+        return super().forward(obs, list(others[:num]), *others[num:])
 
     def get_dummy_inputs(self) -> tuple[torch.Tensor, ...]:
         """Inputs of the right shapes for tracing."""

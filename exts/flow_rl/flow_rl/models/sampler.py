@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from flow_rl.flows import score_drift, time_grid
+from flow_rl.flows import interpolate, score_drift, time_grid
 from flow_rl.flows.times import TimeLaw, sample_times
 from flow_rl.nn import VelocityField
 from flow_rl.utils.check import require
@@ -130,11 +130,28 @@ class FlowSampler(nn.Module):
         t = torch.full_like(x[:, :1], i / num_steps)
         return (x + self.drift(x, t, latent) / num_steps).clamp(-self.clip, self.clip)
 
-    def forward(self, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Normalised chunk in [-1, 1], shape (B, D), from a latent (B, L) and noise (B, D)."""
+    def between(self, noise: torch.Tensor, target: torch.Tensor, i: int, num_steps: int) -> torch.Tensor:
+        """State (B, D) before the step i of num_steps of a flow from this noise that ends in this chunk."""
+        return interpolate(noise, target, torch.full_like(noise[:, :1], i / num_steps))
+
+    def forward(
+        self,
+        latent: torch.Tensor,
+        noise: torch.Tensor,
+        former: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Normalised chunk in [-1, 1], shape (B, D), from a latent (B, L) and noise (B, D).
+
+        Where a former chunk is given, states are written over after each step by what they would be on the way to it,
+        by shares `weights` in [0, 1]; both have shapes that broadcast to (B, D).
+        """
         x = noise
         for i in range(self.num_steps):
             x = self.step(x, latent, i, self.num_steps)
+            if former is not None and weights is not None:
+                known = self.between(noise, former, i + 1, self.num_steps)
+                x = (1.0 - weights) * x + weights * known  # exact at both ends
         return x.clamp(-1.0, 1.0)
 
     def states(self, latent: torch.Tensor, noise: torch.Tensor, num_steps: int | None = None) -> torch.Tensor:
