@@ -20,7 +20,7 @@ OPTIONS = {
     "collect": ["--task", "--num_envs", "--num_demos", "--quality", "--keep", "--output", "--overwrite"],
     "data": ["{info,check,filter,convert,replay}"],
     "pretrain": ["--task", "--seed", "--device", "--demos", "--obs_keys", "--output", "--logger"],
-    "evaluate": ["--checkpoint", "--package", "--policy", "--sampling", "--delay", "--video", "--num_envs", "--viz"],
+    "evaluate": ["--checkpoint", "--package", "--policy", "--sampling", "--delay", "--inference_delay", "--chunking"],
     "compare": ["--checkpoints", "--names", "--video", "(default: 9)"],
     "serve": ["--checkpoint", "--package", "--host", "--port", "--deadline", "(default: 127.0.0.1)"],
     "export": ["--checkpoint", "--output", "--max_change", "--demos", "(default: 4)"],

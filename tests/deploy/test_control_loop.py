@@ -3,6 +3,7 @@
 
 """Robot loops: topics as ROS 2 would bring them, and a film as a camera would."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -69,6 +70,45 @@ def test_silence_holds_the_robot_and_is_reported_once(robot):
     robot.now += 1.0
     robot.loop.tick()
     assert robot.holds[1:] == ["observation 'eef_pos' is more than 0.5 s old"]
+
+
+@pytest.fixture
+def slow_robot(package, robot):
+    """The same whose policy thinks until a test lets it answer."""
+    runner = PolicyRunner(package, noise="zero", execute=2, inference_delay=1)
+    robot.loop = ControlLoop(runner, robot.executed.append, robot.holds.append, clock=lambda: robot.now)
+    robot.loop.observe("gripper_qpos", [2.0, 2.0], 100.0)
+    robot.loop.observe("eef_pos", [2.0, 1.5, 2.5], 100.0)
+    robot.may_answer, act = threading.Event(), runner.act
+    robot.may_answer.set()
+    runner.act = lambda *seen: robot.may_answer.wait(10.0) and act(*seen)
+    return robot
+
+
+def test_the_robot_goes_on_while_the_next_plan_is_made(slow_robot, package):
+    """Two actions, then the third while the policy thinks, then what it thought."""
+    for _ in range(2):
+        slow_robot.loop.tick()
+    slow_robot.may_answer.clear()
+    slow_robot.loop.tick()
+    assert len(slow_robot.executed) == 3, "not waited for"
+    slow_robot.may_answer.set()
+    for _ in range(2):
+        slow_robot.loop.tick()
+    runner = PolicyRunner(package, noise="zero", execute=2, inference_delay=1)
+    seen = {"eef_pos": [2.0, 1.5, 2.5], "gripper_qpos": [2.0, 2.0]}
+    wanted = [*runner.act(seen, now=0.0).actions, *runner.act(seen, now=0.2).actions]
+    np.testing.assert_array_equal(slow_robot.executed, wanted)
+
+
+def test_silence_holds_a_robot_that_thinks_meanwhile(slow_robot):
+    for _ in range(2):
+        slow_robot.loop.tick()
+    slow_robot.now += 1.0
+    for _ in range(2):
+        slow_robot.loop.tick()
+    assert slow_robot.holds == ["observation 'gripper_qpos' is more than 0.5 s old"]
+    assert not slow_robot.executed[-1][:-1].any()
 
 
 def test_unknown_observations_are_refused_at_once(robot):

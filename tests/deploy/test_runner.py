@@ -78,6 +78,46 @@ def test_plans_end(package):
     np.testing.assert_allclose(actions, [0, 0, 0, 0.2, 0.4, 0.4, 0.6, 0.8, 0.8], atol=1e-6)
 
 
+def numbered(decision: int) -> np.ndarray:
+    """A plan whose actions tell decision and place, within the limits."""
+    return np.repeat(0.1 * decision + 0.01 * np.arange(H)[:, None], A, axis=1)
+
+
+def test_plans_that_take_time_follow_what_is_executed_meanwhile(package):
+    """The first answer reaches as far as the second one needs; that begins where it is ready."""
+    runner = planned(package, [numbered(i) for i in range(1, 4)], execute=2, inference_delay=1)
+    first, second, third = (runner.act(SEEN, now=0.2 * i) for i in range(3))
+    np.testing.assert_allclose(first.actions[:, 0], [0.1, 0.11, 0.12], atol=1e-6)
+    np.testing.assert_allclose(second.actions[:, 0], [0.21, 0.22], atol=1e-6)
+    np.testing.assert_allclose(np.concatenate((first.times, second.times, third.times)), 0.1 * np.arange(7))
+
+
+def test_a_hold_comes_in_the_place_of_what_is_pending(package):
+    """The gripper stays as it was, not as it would have become; afterwards, it is as at the beginning."""
+    runner = planned(package, [numbered(1), numbered(2)], execute=2, inference_delay=2)
+    assert len(runner.act(SEEN, now=0.0).actions) == 4
+    chunk = runner.act({}, now=0.2)
+    np.testing.assert_allclose(chunk.actions, [[0.0, 0.0, 0.11]], atol=1e-6)
+    np.testing.assert_allclose(chunk.times, [0.2])
+    chunk = runner.act(SEEN, now=0.3)
+    assert len(chunk.actions) == 4 and chunk.times[0] == pytest.approx(0.3)
+
+
+def test_inpainting_is_told_what_is_executed_and_what_was_intended(package):
+    """Actions that will be executed as they were bounded, then the former plan; after a hold, nothing."""
+    seen, plans = [], iter([numbered(i) for i in range(1, 5)])
+    options = {"execute": 2, "inference_delay": 1, "chunking": "inpainting"}
+    runner = planned(package, [], **options, max_change=0.105)
+    runner.package.infer = lambda vectors, pictures, noise, *joined: seen.append(joined) or next(plans)[None]
+    for observations in (SEEN, SEEN, {}, SEEN):
+        runner.act(observations, now=0.0)
+    assert seen[0] == () and seen[2] == ()
+    former, weights = seen[1]
+    np.testing.assert_allclose(former[:, 0], [0.12, 0.13, 0.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(former[:, A - 1], [0.8 - 3 * 0.105, 0.13, 0.0, 0.0], atol=1e-6)
+    assert weights[0] == 1 and 0 < weights[1] < 1 and not weights[2:].any()
+
+
 def test_noise_follows_its_seed(package):
     def play(seed, **options):
         runner = PolicyRunner(package, seed=seed, **options)
@@ -203,6 +243,9 @@ def test_absolute_actions_need_a_start(tmp_path):
     [
         ({"execute": 5}, "execute = 5 .*1 to 4"),
         ({"execute": 0}, "execute = 0 .*1 to 4"),
+        ({"inference_delay": 3}, "inference_delay = 3 .*0 to 2"),
+        ({"chunking": "rtc"}, "chunking = 'rtc' .*inpainting.*no gradient"),
+        ({"ensemble": 0.1, "execute": 2, "inference_delay": 1}, "ensemble = 0.1 .*without inference_delay"),
         ({"ensemble": 0.1}, "ensemble = 0.1 .*execute < 4.*plan again"),
         ({"ensemble": -1.0, "execute": 1}, "ensemble = -1.0"),
         ({"noise": "pink"}, "noise = 'pink' .*'random', 'zero'"),

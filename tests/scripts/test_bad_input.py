@@ -264,8 +264,19 @@ def test_export_refuses(script, untrained, tmp_path):
 
 def test_conditions_are_for_packages(script, untrained, tmp_path):
     words = [*TASK, "--checkpoint", untrained]
-    for option, value in (("--delay", "1"), ("--sensor_noise", "0.1"), ("--execute", "2"), ("--ensemble", "0.1")):
+    for option, value in (("--delay", "1"), ("--sensor_noise", "0.1"), ("--ensemble", "0.1")):
         code, line = script("evaluate", *words, option, value)
         assert code == 2 and f"{option} = " in line and "export the policy first" in line
     code, line = script("evaluate", *TASK, "--package", tmp_path)
     assert code == 2 and "has no policy.yaml" in line
+
+
+def test_chunks_leave_no_gap(script, untrained):
+    """Delays that a chunk cannot bridge, and policies whose chunks are not ours to cut."""
+    words = ["evaluate", *TASK, "--checkpoint", untrained]
+    code, line = script(*words, "--inference_delay", "3")
+    assert code == 2 and "inference_delay = 3" in line and "0 to 2 control steps" in line
+    code, line = script(*words, "--inference_delay", "1", "--execute", "4")
+    assert code == 2 and "execute = 4" in line and "1 to 3" in line
+    code, line = script("evaluate", *TASK, "--policy", "zero", "--inference_delay", "1")
+    assert code == 2 and "--inference_delay = 1" in line and "without --checkpoint or --package" in line

@@ -86,6 +86,14 @@ def test_evaluation_repeats_itself_and_says_what_it_did(folder, checkpoint):
     assert zero["sampling"] == "zero_noise_ode"
 
 
+def test_chunks_may_take_time(folder, checkpoint):
+    """Three of four actions are executed, one of them the former chunk's."""
+    words = ["--num_episodes", 4, "--num_envs", 4, "--inference_delay", 1, "--chunking", "rtc"]
+    result = evaluate(folder, checkpoint, "rtc.json", *words)
+    assert result["chunking"] == {"horizon": 4, "execute": 3, "delay": 1, "method": "rtc"}
+    assert result["episodes"] == 4 and result["jerk"] > 0 and len(result["jerk_of_actions"]) == 7
+
+
 def test_expert_succeeds_and_is_filmed(folder):
     words = ["--policy", "expert", "--num_episodes", 8, "--num_envs", 8, "--output", "e.json"]
     run(folder, "evaluate", *SIM, *words, "--video", "e.mp4", "--video_envs", 4)

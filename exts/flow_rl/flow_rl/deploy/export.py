@@ -176,6 +176,7 @@ def _sampler(policy: FlowPolicy) -> dict[str, Any]:
         "prediction": own.cfg.prediction,
         "score_coefficients": own.score_coefs.tolist(),
         "noise": {"input": "noise", "shape": [policy.output_dim], "law": "normal(0, 1)", "start": policy.prior.kind},
+        "optional_inputs": list(JOINING) if policy.base is None else [],
     }
 
 
