@@ -42,6 +42,7 @@ runner = PolicyRunner("path/to/this/folder", execute={horizon})  # refuses a fol
 - Start near the initial posture below, with the workspace empty and the emergency stop in your hand.
 - Try `PolicyRunner(..., max_change=0.1)` first: it bounds how much an action may change per control step.
 {late}- Look at `runner.latency()`: {period:g} s is all the time there is until the next action.
+  Where that is too little, `PolicyRunner(..., inference_delay=N)` plans N control steps ahead; see its documentation.
 
 ## Observations
 
