@@ -107,7 +107,7 @@ def test_silence_holds_a_robot_that_thinks_meanwhile(slow_robot):
     slow_robot.now += 1.0
     for _ in range(2):
         slow_robot.loop.tick()
-    assert slow_robot.holds == ["observation 'gripper_qpos' is more than 0.5 s old"]
+    assert slow_robot.holds == ["observation 'eef_pos' is more than 0.5 s old"]
     assert not slow_robot.executed[-1][:-1].any()
 
 
