@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from flow_rl.deploy.chunking import METHODS, Chunking
+from flow_rl.deploy.chunking import Chunking
 from flow_rl.models import FlowPolicy, Overlap
 from flow_rl.utils.check import require
 
@@ -78,6 +78,6 @@ class RealTimePolicy:
         overlap = Overlap(
             actor.action_normalizer(left.flatten(1)),
             weights.repeat_interleave(left.shape[2], dim=1),
-            guided=self._chunking.method == METHODS[-1],
+            guided=self._chunking.method == "rtc",
         )
         return actor.action_normalizer.inverse(actor.sample(actor.get_latent(obs), overlap=overlap))
