@@ -28,11 +28,12 @@ SIZES = [64, 64]
 
 ON_POLICY = {"learning_rate": 1e-3, "final_learning_rate": 3e-4, "clip_param": 0.1}
 OFF_POLICY = {"learning_rate": 1e-3, "final_learning_rate": 3e-4, "critic_warmup": 4, "num_actor_updates": 64}
+BANDIT = {"gamma": 0.0, "learning_rate": 4e-4, "final_learning_rate": 1e-4}
 OWN: dict[str, dict[str, Any]] = {
     "dppo": {"algorithm.clip_param_base": 0.1},
-    "ppo": {"algorithm.std": 0.2},
-    "resip": {"actor.head.scale": 0.5},
-    "residual": {"actor.head.scale": 0.5},
+    "ppo": {"algorithm.std": 0.3},
+    "resip": {"actor.head.scale": 1.0},
+    "residual": {"actor.head.scale": 1.0},
 }
 """What single learners need: trust regions as large as the others', noise that tells the bandit's peaks apart, and
 corrections that reach them."""
@@ -78,9 +79,9 @@ class Problem:
 
 
 PROBLEMS = {
-    "point_mass": Problem(slow_points, PointMass, 2, {}, success, 0.9, 20),
+    "point_mass": Problem(slow_points, PointMass, 2, {}, success, 0.9, 40),
     "bandit": Problem(
-        broad_actions, bandit.Bandit, 1, {"gamma": 0.0}, lambda policy: bandit.measure(policy)["reward"], 0.8, 60
+        broad_actions, bandit.Bandit, 1, BANDIT, lambda policy: bandit.measure(policy)["reward"], 0.8, 60
     ),
 }
 

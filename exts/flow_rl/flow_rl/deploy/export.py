@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir
 import torch
 
 import flow_rl
 from flow_rl.models import FlowPolicy
 from flow_rl.nn import MinMaxNormalizer
-from flow_rl.utils.check import require
+from flow_rl.utils.check import require, require_package
 
 from .manual import manual
 from .package import JOINING, MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
@@ -120,6 +119,7 @@ def _write_networks(policy: FlowPolicy, folder: Path) -> None:
 
     To the graph's inputs :data:`.package.JOINING` are added, which have no effect unless they are given.
     """
+    onnx_ir = require_package("onnx_ir", "onnx-ir", "export")
     torch.jit.script(policy.as_jit().eval()).save(folder / TORCHSCRIPT)
     twin = policy.as_onnx().eval()
     # two of each, because a batch of one would be taken for a constant
