@@ -79,7 +79,8 @@ def test_curves_over_seconds_stay(tmp_path):
         runner.learn(8)
     train(tmp_path, "score_flow", 8)
     steps = [step for step, _ in curves(tmp_path)["Train/mean_reward/time"]]
-    assert len(steps) == len(curves(tmp_path)["Train/mean_reward"]) and min(steps) >= 100
+    # Rows of repeated iterations are kept beside the new ones where a second holds both.
+    assert len(steps) >= len(curves(tmp_path)["Train/mean_reward"]) > 0 and min(steps) >= 100
 
 
 @pytest.mark.parametrize("learner", ["score_flow", "rldt"])
