@@ -24,7 +24,7 @@ OPTIONS = {
     "compare": ["--checkpoints", "--names", "--video", "(default: 9)"],
     "serve": ["--checkpoint", "--package", "--host", "--port", "--deadline", "(default: 127.0.0.1)"],
     "export": ["--checkpoint", "--output", "--max_change", "--demos", "(default: 4)"],
-    "watch": ["--checkpoint", "--particles", "--port", "(default: 8080)", "(default: 1)"],
+    "watch": ["--checkpoint", "--particles", "--host", "--port", "(default: 8080)", "(default: 1)"],
     "record": ["--checkpoint", "--particles", "--formats", "(default: outputs/record)"],
     "demo": ["--smoke", "--learner", "score_flow", "(default: 0)"],
     "report": ["RUN", "--license", "(default: other)"],

@@ -33,6 +33,7 @@ from flow_rl.policies.protocol import msgpack, pack, unpack
 from flow_rl.policies.server import PolicyServer
 from flow_rl.policies.sources import open_own
 from flow_rl.utils.checkpoint import load_checkpoint
+from flow_rl.utils.listening import TOKEN
 from tests.deploy.conftest import ENCODER
 from tests.policies.conftest import MORE, A, H, make_checkpoint, straight
 
@@ -486,6 +487,34 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path, monkeypatch, capsy
     out = capsys.readouterr().out
     assert "which takes policy (2,) and gives (2, 2)" in out and "listening at ws://127.0.0.1:" in out
     assert replies[0]["actions"].shape == (H, A)
+
+
+def test_the_command_asks_for_a_token_beyond_this_machine(tmp_path, monkeypatch, capsys):
+    async def run(self, host, port, listening):
+        listening(9000)
+
+    make_checkpoint(tmp_path / "flow.pt")
+    monkeypatch.setenv(TOKEN, "word")
+    monkeypatch.setattr(PolicyServer, "run", run)
+    words = ["--checkpoint", str(tmp_path / "flow.pt"), "--port", "0", "--device", "cpu"]
+    serve_command.main(words)
+    assert "listening at ws://127.0.0.1:9000\n" in capsys.readouterr().out
+    serve_command.main([*words, "--host", "0.0.0.0"])
+    assert "9000/?token=word\n" in capsys.readouterr().out
+
+
+def test_only_clients_with_the_token_are_answered(flow, monkeypatch):
+    obs = {"policy": torch.tensor([[0.3, -0.2]])}
+    with served(flow, token="word") as address:
+        with urllib.request.urlopen(address.replace("ws", "http") + "/healthz", timeout=30) as response:
+            assert response.read() == b"OK\n", "whether it lives may be known"
+        monkeypatch.delenv(TOKEN, raising=False)
+        with pytest.raises(ValueError, match=f"the server wants a token. Remedy: set {TOKEN}"):
+            open_policy(BaseSettings(source=address), INTERFACE)
+        told = open_policy(BaseSettings(source=f"{address}/?token=word"), INTERFACE)
+        assert told(obs).shape == (1, H, A) and "word" not in told.name
+        monkeypatch.setenv(TOKEN, "word")
+        assert open_policy(BaseSettings(source=address), INTERFACE)(obs).shape == (1, H, A)
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,10 @@ def test_the_viewer_opens_and_moves(policy):
     words = [sys.executable, *command("watch", *policy, "--port", str(port))]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as viewer:
         try:
-            assert any(f"localhost:{port}" in line for line in viewer.stdout), "the address is printed"
-            with browser_page(f"http://localhost:{port}") as page:
+            assert any(f"listening at http://127.0.0.1:{port}" in line for line in viewer.stdout), (
+                "the address is printed"
+            )
+            with browser_page(f"http://127.0.0.1:{port}") as page:
                 before, end = look(page, "viewer"), time.monotonic() + 60
                 while np.mean(np.abs(look(page, "viewer").astype(float) - before)) < 0.1:
                     assert time.monotonic() < end, "nothing moves"

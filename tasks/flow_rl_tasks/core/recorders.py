@@ -9,7 +9,6 @@ because all draw Newton's model of the scene, whichever engine moves it.
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import MISSING
 from pathlib import Path
@@ -23,10 +22,10 @@ from isaaclab_visualizers.newton import NewtonGLVisualizerCfg
 from isaaclab_visualizers.newton.newton_visualizer import NewtonGLVisualizer
 from isaaclab_visualizers.rerun import RerunVisualizerCfg
 from isaaclab_visualizers.rerun.rerun_visualizer import RerunVisualizer
-from isaaclab_visualizers.viser import ViserVisualizerCfg
-from isaaclab_visualizers.viser.viser_visualizer import ViserVisualizer
 
 from flow_rl.evaluation.film import FilmWriter
+
+from .browser import BrowserVisualizer, BrowserVisualizerCfg
 
 
 class FilmRecorder(NewtonGLVisualizer):
@@ -50,17 +49,6 @@ class FilmRecorder(NewtonGLVisualizer):
             self._film.close()
             self._film = None
         super().close()
-
-
-class BrowserVisualizer(ViserVisualizer):
-    """The browser viewer, with the task's camera for whoever opens it, whenever that is."""
-
-    def _set_viser_camera_view(self, pose) -> None:
-        """Set the camera of present and of future clients."""
-        camera = self._viewer._server.initial_camera
-        camera.position, camera.look_at = pose
-        camera.fov = math.radians(self._focal_length_to_vertical_fov_degrees())
-        super()._set_viser_camera_view(pose)
 
 
 class PageRecorder(BrowserVisualizer):
@@ -114,19 +102,11 @@ class FilmRecorderCfg(NewtonGLVisualizerCfg):
 
 
 @configclass
-class BrowserVisualizerCfg(ViserVisualizerCfg):
-    """Viewer in a browser."""
-
-    class_type: type | str = BrowserVisualizer
-
-
-@configclass
-class PageRecorderCfg(ViserVisualizerCfg):
+class PageRecorderCfg(BrowserVisualizerCfg):
     """Static web page, HTML."""
 
     class_type: type | str = PageRecorder
     path: str = MISSING
-    bind_address: str = "127.0.0.1"
     port: int = 0
     verbose: bool = False
     enable_live_plots: bool = False

@@ -25,6 +25,7 @@ from flow_rl.configs.compose import build, load, resolve, set_field
 from flow_rl.deploy import PolicyPackage
 from flow_rl.deploy.chunking import Chunking
 from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.listening import LOCAL, token_for
 from flow_rl.utils.names import is_gym
 from flow_rl.utils.plugins import load_tasks
 
@@ -337,6 +338,34 @@ def add_film(env_cfg: Any, width: int = 240, height: int = 180) -> str:
     return "film"
 
 
+def keep_local(env_cfg: Any, viewers: str | Sequence[str] | None, host: str) -> None:
+    """Let the viewer in the browser, if it is asked for, listen at one address; Isaac Lab's does at all of them.
+
+    Args:
+        env_cfg: Configuration of an environment of Isaac Lab's, which gets the viewer.
+        viewers: Words of ``--viz``.
+        host: Where the viewer listens.
+
+    Raises:
+        InputError: If that is no address of this machine.
+    """
+    words = [viewers] if isinstance(viewers, str) else viewers or []
+    names = {name for word in words for name in word.replace(",", " ").split()}
+    if "rerun" in names:
+        print(
+            "[flow_rl] warning: Rerun's viewer listens at all addresses of this machine, ports 9090 and 9876, without "
+            "a token, and cannot be told otherwise; on a shared network use --viz viser."
+        )
+    if "viser" in names:
+        require_package("viser", "viser", "viewers")
+        from flow_rl_tasks.core.browser import BrowserVisualizerCfg
+
+        configured = env_cfg.sim.visualizer_cfgs or []
+        others = [configured] if not isinstance(configured, list) else configured
+        viewer = BrowserVisualizerCfg(bind_address=host, token=token_for(host, 0))
+        env_cfg.sim.visualizer_cfgs = [cfg for cfg in others if cfg.visualizer_type != "viser"] + [viewer]
+
+
 @contextlib.contextmanager
 def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
     """Start the simulation and yield the manager-based environment; closes both."""
@@ -348,6 +377,9 @@ def launch_env(args: argparse.Namespace, env_cfg: Any) -> Iterator[Any]:
         return
     from isaaclab.app import launch_simulation
     from isaaclab_rl.entrypoints.common import close_env
+
+    with one_line_errors():
+        keep_local(env_cfg, getattr(args, "visualizer", None), getattr(args, "host", LOCAL))
 
     with launch_simulation(env_cfg, args), contextlib.ExitStack() as cleanup:
         env = gym.make(args.task, cfg=env_cfg)

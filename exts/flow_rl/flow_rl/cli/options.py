@@ -17,6 +17,7 @@ from pathlib import Path
 
 from flow_rl.cli.overrides import given
 from flow_rl.utils.check import InputError, require_device
+from flow_rl.utils.listening import LOCAL
 from flow_rl.utils.names import is_gym
 
 OVERRIDES = """Other words choose presets, such as physics=ovphysx or presets=sim_to_real, and override fields of the
@@ -68,6 +69,7 @@ class Parser(argparse.ArgumentParser):
             self.epilog = OVERRIDES
             self.add_argument("--num_envs", type=int, help=f"environments side by side (default: {num_envs})")
             self.add_argument("--visualizer", "--viz", metavar="NAME", help="viewers: newton_gl, viser, rerun")
+            add_host_option(self)
             self.add_argument("--max_visible_envs", type=int, help="most environments that viewers show")
             self.add_argument("--num_workers", type=int, default=0, help="gym:<id>: processes that step environments")
         else:
@@ -128,6 +130,12 @@ class Parser(argparse.ArgumentParser):
                 setattr(args, option, value if isinstance(value, kind) else default)  # others are refused later
             elif value not in (None, asked):
                 self.error(f"--{option} {asked} and {path}={value} say different things. Valid: one of them")
+
+
+def add_host_option(parser: argparse.ArgumentParser) -> None:
+    """Let a command line say where the viewer in the browser listens."""
+    text = "address that the viewer in the browser listens at; 0.0.0.0 for all of this machine's, with a token"
+    parser.add_argument("--host", metavar="ADDRESS", default=LOCAL, help=text)
 
 
 def add_code_option(parser: argparse.ArgumentParser) -> None:

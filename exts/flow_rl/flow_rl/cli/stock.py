@@ -13,11 +13,12 @@ import contextlib
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
 import gymnasium as gym
 
-from flow_rl.cli import dry_run, launch, preemption
+from flow_rl.cli import dry_run, launch, options, preemption
 from flow_rl.cli.overrides import check_overrides
 from flow_rl.configs import learners
 from flow_rl.ranks import host
@@ -37,11 +38,12 @@ def main() -> None:
     if words[0] == "train":
         with one_line_refusals(words):
             words = preempt(words)
+    words, host_address = take_host(words)
     refusals = one_line_refusals(words)
     if words[0] == "train" and is_foreign(words):
         from flow_rl.cli import train_foreign
 
-        sys.argv = ["flow-rl train", *words[1:]]
+        sys.argv = ["flow-rl train", *words[1:], "--host", host_address]
         train_foreign.main()
         return
     if words[0] in ("train", "play", "leapp") and not {"-h", "--help"} & set(words):
@@ -54,9 +56,10 @@ def main() -> None:
         return
     common = isaaclab_rl.entrypoints.common
     host.document(common)
+    document_host(common)
     if "--distributed" in words and words[0] == "train":
         host.extend(common)
-    isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals)
+    isaaclab.app.launch_simulation = _inside(isaaclab.app.launch_simulation, refusals, host_address)
     common.resolve_checkpoint_selector = newest_or_best(common.resolve_checkpoint_selector)
     cli()
 
@@ -82,6 +85,29 @@ def preempt(words: Sequence[str]) -> list[str]:
     words = preemption.as_overrides(words)
     sys.argv[1:] = words
     return words
+
+
+def take_host(words: Sequence[str]) -> tuple[list[str], str]:
+    """Return a command without ``--host``, which Isaac Lab's commands lack, and the address."""
+    parser = argparse.ArgumentParser(prog=f"flow-rl {words[0]}", add_help=False, allow_abbrev=False)
+    options.add_host_option(parser)
+    args, rest = parser.parse_known_args(words)
+    sys.argv[1:] = rest
+    return rest, args.host
+
+
+def document_host(common: ModuleType) -> None:
+    """Let the help of Isaac Lab's commands name ``--host``."""
+    for name in ("add_common_train_args", "add_common_play_args"):
+        setattr(common, name, _with_host_option(getattr(common, name)))
+
+
+def _with_host_option(add_arguments: Callable[..., None]) -> Callable[..., None]:
+    def add_all(parser: argparse.ArgumentParser, **how) -> None:
+        add_arguments(parser, **how)
+        options.add_host_option(parser)
+
+    return add_all
 
 
 def newest_or_best(resolve: Callable[..., str]) -> Callable[..., str]:
@@ -162,12 +188,14 @@ def _refuse(message: str) -> NoReturn:
     raise SystemExit(2) from None
 
 
-def _inside(launch, refusals):
+def _inside(launch_simulation, refusals, host_address):
     """Put the refusals inside Isaac Lab's launcher, which prints a traceback of whatever leaves it but exit codes."""
 
     @contextlib.contextmanager
-    def launch_simulation(*args, **kwargs):
-        with launch(*args, **kwargs) as physics, refusals:
+    def launch_inside(env_cfg, launcher_args=None):
+        with options.one_line_errors():
+            launch.keep_local(env_cfg, getattr(launcher_args, "visualizer", None), host_address)
+        with launch_simulation(env_cfg, launcher_args) as physics, refusals:
             yield physics
 
-    return launch_simulation
+    return launch_inside

@@ -4,12 +4,11 @@
 """Watch a policy in the browser: the scene, where its chunks lead, and what else it might have done."""
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Sequence
 
 from flow_rl.cli import options
-from flow_rl.utils.check import require
+from flow_rl.utils.listening import token_for
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -22,15 +21,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     from flow_rl.cli import launch
 
     with options.one_line_errors():
-        with socket.socket() as probe:
-            taken = probe.connect_ex(("127.0.0.1", args.port)) == 0
-        require(not taken, "--port", args.port, "a port that nobody uses", "pass another, such as --port 8081.")
+        token = token_for(args.host, args.port)
         env_cfg, checkpoint, horizon = launch.watch_config(args, overrides)
 
     from flow_rl.evaluation.episodes import play
-    from flow_rl_tasks.core.recorders import BrowserVisualizerCfg
+    from flow_rl_tasks.core.browser import BrowserVisualizerCfg
 
-    env_cfg.sim.visualizer_cfgs = [BrowserVisualizerCfg(port=args.port)]
+    env_cfg.sim.visualizer_cfgs = [BrowserVisualizerCfg(bind_address=args.host, port=args.port, token=token)]
     with launch.launch_env(args, env_cfg) as env:
         policy = launch.make_policy(args, env, checkpoint, horizon)
         env.chunk_view.follow(policy, args.particles)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import http
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.listening import TOKEN
 
 from .frozen import FrozenPolicy, Interface, Shapes, chunks
 from .protocol import ACTIONS, MAX_BYTES, NOISE, PROMPT, pack, unpack
@@ -28,7 +31,7 @@ class ServerPolicy(FrozenPolicy):
     def __init__(self, settings: BaseSettings, interface: Interface):
         """Connect, and learn from the greeting, or by asking once, what the policy is like."""
         self._address = settings.source.replace("openpi:", "ws://") if "//" not in settings.source else settings.source
-        self.name = f"policy server {self._address}"
+        self.name = f"policy server {self._address.partition('?')[0]}"  # what is written into records has no token
         self._deadline, self._prompt = settings.deadline, settings.prompt
         unknown = sorted(set(settings.keys) - set(interface.shapes))
         valid = f"groups of agent.obs_groups.actor, {', '.join(interface.shapes)}"
@@ -63,13 +66,22 @@ class ServerPolicy(FrozenPolicy):
 
     def _connect(self) -> tuple[Any, dict[str, Any]]:
         """A connection and the server's greeting."""
-        from websockets.exceptions import WebSocketException
+        from websockets.exceptions import InvalidStatus, WebSocketException
         from websockets.sync.client import connect
 
         options = {"compression": None, "max_size": MAX_BYTES, "open_timeout": self._deadline}
+        if os.environ.get(TOKEN):
+            options["additional_headers"] = {"Authorization": f"Api-Key {os.environ[TOKEN]}"}  # as openpi's clients do
         try:
             connection = connect(self._address, **options)
             greeting = connection.recv(timeout=self._deadline)
+        except InvalidStatus as error:
+            if error.response.status_code != http.HTTPStatus.UNAUTHORIZED:
+                raise InputError(f"{self.name} answers with {error}. Remedy: see what listens there.") from error
+            raise InputError(
+                f"{FIELD}source = {self._address!r} is not valid: the server wants a token. Remedy: set {TOKEN} to the "
+                "one that it printed when it started."
+            ) from error
         except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
             raise InputError(
                 f"{FIELD}source = {self._address!r}: no policy server answers there ({error}). Remedy: start one, for "

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from flow_rl.utils.check import InputError, require_package
+from flow_rl.utils.listening import TokenCheck
 
 from .frozen import FrozenPolicy
 from .protocol import ACTIONS, MAX_BYTES, NOISE, pack, unpack
@@ -38,6 +39,7 @@ class PolicyServer:
         noise: str = "random",
         device: str | torch.device = "cpu",
         facts: dict[str, Any] | None = None,
+        token: str | None = None,
     ):
         """Create the server.
 
@@ -47,6 +49,7 @@ class PolicyServer:
             noise: What the policy begins with where a client sends no noise, "random" or "zero".
             device: Where it computes.
             facts: Plain values to greet clients with besides what the policy says of itself.
+            token: What clients have to know; None for nothing.
         """
         self.policy, self.deadline, self.noise, self.device = policy, deadline, noise, device
         kinds = {1: "float32", 3: "uint8"}
@@ -59,6 +62,8 @@ class PolicyServer:
             "noise_shape": policy.noise_shape and list(policy.noise_shape),
             "batch": MAX_BATCH,
         }
+        check = TokenCheck(token) if token else lambda connection, request: None
+        self._process_request = lambda *both: _answer_health_check(*both) or check(*both)
         self._worker = ThreadPoolExecutor(1, "policy")
 
     async def run(self, host: str, port: int, listening: Callable[[int], None]) -> None:
@@ -71,7 +76,7 @@ class PolicyServer:
         """
         from websockets.asyncio.server import serve
 
-        options = {"compression": None, "max_size": MAX_BYTES, "process_request": _answer_health_check}
+        options = {"compression": None, "max_size": MAX_BYTES, "process_request": self._process_request}
         async with serve(self._talk, host, port, **options) as server:
             listening(server.sockets[0].getsockname()[1])
             await asyncio.Event().wait()  # Python's serve_forever would not end before the last client has left
