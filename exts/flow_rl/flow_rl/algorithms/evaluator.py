@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from flow_rl.evaluation.statistics import mean_interval, wilson_interval
 from flow_rl.ranks.collective import from_first, gathered
 from flow_rl.utils.check import require
 from flow_rl.utils.checkpoint import load_checkpoint, on_cpu, save_checkpoint
+from flow_rl.utils.files import append, brief
 from flow_rl.utils.rng import preserved_rng
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Evaluator:
         self.state: dict[str, Any] = {"best": None, "falls": 0, "seconds": 0.0, "cpu_seconds": 0.0, "step_scale": 1.0}
         self.best_parts: dict[str, dict] | None = None
         self._clocks: tuple[float, float] | None = None
+        self._unwritten: list[str] = []
+        self._unwritten_best: dict | None = None
 
     """
     Calls of the learner.
@@ -215,15 +217,29 @@ class Evaluator:
         )
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         if is_best:
             # as the stock runner writes them, with the iteration that is behind
             more = {"iter": max(self.learner.iteration - 1, 0), "infos": None}
-            save_checkpoint(self.folder / BEST, self.learner.save() | more)
+            self._unwritten_best = self.learner.save() | more
+        self._unwritten.append(json.dumps(entry) + "\n")
+        try:
+            self._write_files()
+        except OSError as error:  # such as a full disk
+            self._unwritten_best = copy.deepcopy(on_cpu(self._unwritten_best))  # learning goes on with the tensors
+            print(
+                f"[flow_rl] warning: {LOG} or {BEST} in {self.folder} could not be written ({brief(error)}). Training "
+                "goes on, and tries again after the next evaluation."
+            )
+
+    def _write_files(self) -> None:
+        """Write what is still due: lines of the log, and the best policy."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._unwritten:
+            append(self.folder / LOG, "".join(self._unwritten))
+            self._unwritten.clear()
+        if self._unwritten_best is not None:
+            save_checkpoint(self.folder / BEST, self._unwritten_best)
+            self._unwritten_best = None
 
     @property
     def folder(self) -> Path | None:

@@ -28,7 +28,7 @@ from . import bases, failures, machine, resume
 from .bases import Base, Bases
 from .command import FLOW_RL, CommandFailed, Stopped, Usage, never, read_curve, run_command, typed
 from .lease import claimed, owner_of
-from .records import file_name, path_name, rounded, source, write_json
+from .records import file_name, path_name, read_record, rounded, source, write_json
 from .suite import Suite
 
 DEMONSTRATIONS = "{demonstrations}"
@@ -132,7 +132,7 @@ class Harness:
             if not path.is_file():
                 missing.append(run)
                 continue
-            record = json.loads(path.read_text())
+            record = read_record(path)
             found, wanted = record.get("settings"), self.settings(run)
             if found != wanted:
                 differ = [name for name in wanted if (found or {}).get(name) != wanted[name]]

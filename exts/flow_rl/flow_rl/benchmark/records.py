@@ -31,12 +31,19 @@ from pathlib import Path
 from typing import Any
 
 from flow_rl.utils.check import InputError
+from flow_rl.utils.files import read_json, require_kind
 
 VERSIONS = ("flow-rl", "isaaclab", "rsl-rl-lib", "torch", "warp-lang", "newton", "ovphysx")
 """Packages whose versions are noted."""
 
-REQUIRED = {"suite", "task", "learner", "seed", "preset", "curve", "final"}
-"""What every record has."""
+REQUIRED = {"suite": str, "task": str, "learner": str, "seed": int, "preset": str, "curve": list, "final": dict}
+"""What every record has, and of which kinds."""
+
+POINT = {"iteration": int, "env_steps": int, "seconds": int | float, "success": int | float | None}
+POINT |= {"successes": int | float | None, "episodes": int, "mean_return": int | float, "ci95": list | None}
+"""Kinds of what an evaluation says."""
+
+REMEDY = "remove it, and run its suite again."
 
 
 def file_name(task: str, learner: str, seed: int) -> str:
@@ -79,14 +86,35 @@ def read_records(folder: Path, suites: Iterable[str] = ()) -> list[dict[str, Any
     for path in sorted(folder.rglob("*__*.json")):
         if wanted and path.parent.name not in wanted:
             continue
-        try:
-            record = json.loads(path.read_text())
-        except ValueError as error:
-            raise InputError(f"{path} is no record: {error}. Remove it, and run its suite again.") from None
-        if missing := sorted(REQUIRED - set(record)):
-            raise InputError(f"{path} is no record: it lacks {', '.join(missing)}. Remove it.")
-        found.append(record)
+        found.append(read_record(path))
     return sorted(found, key=lambda record: (record["suite"], record["task"], record["learner"], record["seed"]))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a record.
+
+    Raises:
+        InputError: If the file is none.
+    """
+    record = read_json(path, "a record of flow-rl benchmark", REMEDY)
+    if missing := sorted(set(REQUIRED) - set(record)):
+        raise InputError(f"{path} is no record: it lacks {', '.join(missing)}. Remedy: {REMEDY}")
+    points = {"curve": record["curve"], "final": [record["final"]]}
+    points["base"] = [evaluation for evaluation in [(record.get("base") or {}).get("evaluation")] if evaluation]
+    _check_kinds(path, "", record, REQUIRED)
+    for name, several in points.items():
+        for point in several:
+            _check_kinds(path, f"{name}: ", point, POINT)
+    return record
+
+
+def _check_kinds(path: Path, where: str, values: Any, kinds: dict[str, Any]) -> None:
+    """Raise an InputError unless values that are there are of their kinds."""
+    require_kind(values, dict, path, "a record of flow-rl benchmark", REMEDY)
+    for name, kind in kinds.items():
+        value = values.get(name)
+        if name in values and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise InputError(f"{path} is no record: {where}{name} is {str(value)[:40]!r}. Remedy: {REMEDY}")
 
 
 def rounded(point: dict[str, Any], outcomes: bool = False) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from flow_rl.evaluation.score import score, shown
 from flow_rl.utils.check import require
+from flow_rl.utils.files import read_json, reading
 
 from . import bases, failures, resume
 from .command import read_curve
@@ -65,11 +66,13 @@ def states(folder: Path) -> list[State]:
     path = folder / PLAN
     remedy = "name the folder of a suite, such as outputs/benchmark/lift; its command makes the file."
     require(path.is_file(), "FOLDER", str(folder), f"a folder with {PLAN}", remedy)
-    plan = json.loads(path.read_text())
-    policies = [json.loads(each.read_text()) for each in sorted((folder / bases.FOLDER).glob("*.json"))]
-    return [_base(each["title"], folder / each["folder"]) for each in policies] + [
-        _run(each["title"], folder / each["folder"], folder / each["record"], plan["seconds"]) for each in plan["runs"]
-    ]
+    with reading(folder, "what flow-rl benchmark has written", "run the suite again, which writes the files anew."):
+        plan = read_json(path, "a suite's plan", "run the suite again.")
+        policies = [json.loads(each.read_text()) for each in sorted((folder / bases.FOLDER).glob("*.json"))]
+        return [_base(each["title"], folder / each["folder"]) for each in policies] + [
+            _run(each["title"], folder / each["folder"], folder / each["record"], plan["seconds"])
+            for each in plan["runs"]
+        ]
 
 
 def as_json(folder: Path) -> str:

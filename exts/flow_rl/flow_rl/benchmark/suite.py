@@ -10,15 +10,20 @@ import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
 from flow_rl.configs import learners
 from flow_rl.utils.check import InputError, require
+from flow_rl.utils.files import expanded_size, read_text
 
 FOLDER = Path(__file__).parent / "suites"
 """Where the suites of this package are."""
+
+MOST = 100_000
+"""Values of a suite, aliases counted as often as they stand for something."""
 
 
 @dataclass
@@ -164,11 +169,15 @@ def read_suite(word: str) -> Suite:
     """
     path = find_suite(word)
     try:
+        size = expanded_size(yaml.safe_load(read_text(path, "a suite in YAML", "see flow-rl benchmark --help.")))
+        require(size < MOST, str(path), f"{size} values", f"fewer than {MOST}", "use aliases less.")
         found = OmegaConf.load(path)
         suite = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Suite), found))
     except ConfigKeyError as error:
         raise InputError(f"{path}: no field {error.full_key!r}. Valid: {_valid(error)}.") from None
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+    except InputError:
+        raise
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError, RecursionError, OSError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     suite.name = path.stem
     for name, entry in suite.learners.items():

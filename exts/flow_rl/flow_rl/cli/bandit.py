@@ -10,7 +10,6 @@ flow-rl benchmark report reads; what has a record is not repeated.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import copy
 import io
@@ -35,7 +34,7 @@ VARIANTS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Let RLDT learn in each variant, then draw and write what became of the policy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
+    parser = options.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/bandit"), help="folder of picture and numbers")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--iterations", type=int, default=60, help="iterations of RLDT")

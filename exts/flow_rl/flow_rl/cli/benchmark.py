@@ -71,9 +71,7 @@ def scaling(words: Sequence[str]) -> None:
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Return what a command line says of a suite."""
-    parser = argparse.ArgumentParser(
-        prog="flow-rl benchmark", description=__doc__, formatter_class=options.HelpFormatter
-    )
+    parser = options.ArgumentParser(prog="flow-rl benchmark", description=__doc__)
     parser.add_argument("suite", metavar="SUITE", help="name or YAML file of a suite, or 'status', 'report', 'scaling'")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"), help="folder for what is made")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder for records")
@@ -152,10 +150,8 @@ def show(harness: Harness) -> None:
 
 def report(words: Sequence[str]) -> None:
     """Write tables, curves and a page from records."""
-    parser = argparse.ArgumentParser(
-        prog="flow-rl benchmark report",
-        description="Make tables, curves and a page from records.",
-        formatter_class=options.HelpFormatter,
+    parser = options.ArgumentParser(
+        prog="flow-rl benchmark report", description="Make tables, curves and a page from records."
     )
     parser.add_argument("suites", nargs="*", metavar="SUITE", help="names of suites; by default all that have records")
     parser.add_argument("--records", type=Path, default=RECORDS, help="folder of records")
@@ -180,10 +176,9 @@ def report(words: Sequence[str]) -> None:
 
 def status(words: Sequence[str]) -> None:
     """Show how far a suite is."""
-    parser = argparse.ArgumentParser(
+    parser = options.ArgumentParser(
         prog="flow-rl benchmark status",
         description="Show what of a suite waits, runs, is done and has failed; needs nothing but the suite's folder.",
-        formatter_class=options.HelpFormatter,
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a suite's, such as outputs/benchmark/lift")
     parser.add_argument("--once", action="store_true", help="print it and end")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flow_rl.cli import options
 from flow_rl.utils.check import InputError
+from flow_rl.utils.files import brief
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,5 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             ) from None
         except RuntimeError as error:
             raise SystemExit(f"[flow_rl] error: {error}") from None
+        except OSError as error:
+            kept = f"{writer.num_demos} of {args.num_demos} episodes are safe in {output}"
+            raise SystemExit(f"[flow_rl] error: {brief(error)}; {kept}. Remedy: make room.") from None
     told = "" if rate is None else f" (expert success {rate:.1%})"
     print(f"[flow_rl] {writer.num_demos} episodes, {writer.num_samples} samples in {output}{told}")

@@ -9,7 +9,6 @@ where the last one stopped. Open ``report.html`` in the output folder first.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import importlib.metadata
 import json
@@ -30,6 +29,7 @@ from tqdm import tqdm
 from flow_rl.cli import options
 from flow_rl.configs import learners
 from flow_rl.evaluation.report import SUCCESS_TAG, plot_learning_curve, read_scalar, write_report
+from flow_rl.utils.files import read_json, require_kind
 
 FLOW_RL = ["-m", "flow_rl.cli.main"]
 """The command ``flow-rl`` behind a Python that need not have it on its path."""
@@ -67,7 +67,10 @@ class Demo:
         self.phases: dict[str, dict] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if self.state_file.exists():
-            state = json.loads(self.state_file.read_text())
+            valid, remedy = "the phases of a demo", "remove it to begin anew, or choose another --output."
+            state = read_json(self.state_file, valid, remedy)
+            for name in ("settings", "phases"):
+                require_kind(state.get(name), dict, f"{name} of {self.state_file}", valid, remedy)
             found = state["settings"]
             others = [f"{name}={found.get(name)!r}" for name in settings if found.get(name) != settings[name]]
             if others:
@@ -156,7 +159,7 @@ def _last_checkpoint(logs: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run or continue the phases, then write summary, curve and report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
+    parser = options.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("outputs/demo"), help="folder for everything that is made")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--task", default=TASK, help="gym id of the task, see flow-rl tasks")

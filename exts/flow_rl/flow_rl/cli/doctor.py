@@ -8,7 +8,6 @@ The exit code is 1 if something is missing without which nothing runs; how to me
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import importlib.metadata
 import importlib.util
@@ -22,7 +21,7 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import NamedTuple
 
-from flow_rl.cli.options import HelpFormatter, has_gpu
+from flow_rl.cli.options import ArgumentParser, has_gpu
 
 PACKAGES = ("flow-rl", "isaaclab", "torch", "warp-lang", "rsl-rl-lib", "newton", "ovphysx")
 """Without one of these nothing runs."""
@@ -61,7 +60,7 @@ class Finding(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print the findings; exit with 1 if an essential one asks for a remedy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--report", action="store_true", help="write a text for an issue, without paths of the user")
     args = parser.parse_args(argv)
     findings = list(check())

@@ -9,13 +9,12 @@ With a name, every setting of that learner, who set what holds without an overri
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli.options import HelpFormatter, one_line_errors
+from flow_rl.cli.options import ArgumentParser, one_line_errors
 from flow_rl.cli.tables import print_table
 from flow_rl.configs import learners
 from flow_rl.utils.check import require, require_choice
@@ -23,7 +22,7 @@ from flow_rl.utils.check import require, require_choice
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each learner, those of other packages included, or for each setting of one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="learner whose settings are listed")
     parser.add_argument("--task", metavar="TASK", help="task whose settings of the learner are listed")
     parser.add_argument("--presets", nargs="+", default=[], metavar="NAME", help="presets of the task, such as paper")

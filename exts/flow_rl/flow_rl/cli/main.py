@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from flow_rl.cli import preemption
-from flow_rl.cli.options import has_gpu, one_line_errors
+from flow_rl.cli.options import DEBUG, has_gpu, one_line_errors
 from flow_rl.ranks import launcher
 from flow_rl.utils.names import is_gym
 
@@ -50,6 +50,9 @@ STOCK = ("train", "play", "leapp")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command of the command line."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if "--debug" in words:
+        words.remove("--debug")
+        os.environ[DEBUG] = "1"
     if not words or words[0] in ("-h", "--help"):
         print(usage())
         return
@@ -81,7 +84,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 def usage() -> str:
     """Return what ``flow-rl --help`` prints."""
     listed = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
-    return f"usage: flow-rl COMMAND [arguments]\n\n{listed}\n\nflow-rl COMMAND --help lists the arguments of a command."
+    return (
+        f"usage: flow-rl COMMAND [arguments]\n\n{listed}\n\nflow-rl COMMAND --help lists the arguments of a command.\n"
+        + ("--debug shows where in the program an error comes from.")
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import keyword
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ KINDS = sorted(path.name for path in TEMPLATES.iterdir())
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the name and write the package."""
-    parser = argparse.ArgumentParser(prog="flow-rl new", description=__doc__)
+    parser = options.ArgumentParser(prog="flow-rl new", description=__doc__)
     parser.add_argument("kind", choices=KINDS, help="what to add")
     parser.add_argument("name", help="its name, which commands and the package get, such as my_idea")
     parser.add_argument("--output", type=Path, help="folder to write; by default ./<name>")

@@ -10,19 +10,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from flow_rl.cli.overrides import given
-from flow_rl.utils.check import InputError, require_device
+from flow_rl.utils.check import InputError, require, require_device
 from flow_rl.utils.listening import LOCAL
 from flow_rl.utils.names import is_gym
 
 OVERRIDES = """Other words choose presets, such as physics=ovphysx or presets=sim_to_real, and override fields of the
 configuration, such as env.episode_length_s=8; --help together with --task lists the presets of a task."""
 """What help says of words that are no options."""
+
+LONGEST = 4096
+"""Most characters of an option's value, as many as a path may have."""
+
+DEBUG = "FLOW_RL_DEBUG"
+"""Environment variable that shows where a refusal comes from, set by ``--debug``."""
 
 SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
 """Choices of ``--sampling``, and their names in results."""
@@ -36,7 +45,39 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} (default: %(default)s)" if holds else action.help
 
 
-class Parser(argparse.ArgumentParser):
+class ArgumentParser(argparse.ArgumentParser):
+    """Command line that takes no value which means nothing for any option.
+
+    Refused are empty words, numbers that are not finite, counts below 0, and those beyond what 63 bits hold; what else
+    an option asks for is checked by its command.
+    """
+
+    def __init__(self, *args, formatter_class: type[argparse.HelpFormatter] = HelpFormatter, **how):
+        """Create the parser."""
+        super().__init__(*args, formatter_class=formatter_class, **how)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Turn a word into a value, as the base does."""
+        if action.type is not None and not arg_string.strip() or "\0" in arg_string or len(arg_string) > LONGEST:
+            raise argparse.ArgumentError(action, f"{arg_string[:40]!r} is no value. Valid: a word, or leave it out")
+        return super()._get_value(action, arg_string)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is not one of the choices, as the base does, or that means nothing."""
+        super()._check_value(action, value)
+        for each in value if isinstance(value, list | tuple) else [value]:
+            valid = None
+            if isinstance(each, float) and not math.isfinite(each):
+                valid = "a finite number"
+            elif isinstance(each, int) and not 0 <= each < 2**63:
+                valid = "an integer of 0 or more"
+            elif each == "":
+                valid = "a word"
+            if valid is not None:
+                raise argparse.ArgumentError(action, f"{each!r} is not valid. Valid: {valid}")
+
+
+class Parser(ArgumentParser):
     """Command line with ``--task`` and ``--seed`` whose other words are presets and Hydra overrides."""
 
     def __init__(self, description: str, *, num_envs: int | None = 64):
@@ -189,12 +230,32 @@ def split_overrides(args: argparse.Namespace, overrides: Sequence[str]) -> list[
 
 
 def refuse_overwrite(option: str, path: Path | None, overwrite: bool) -> None:
-    """Raise if a file to be written exists already."""
-    if path is not None and path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{option} {str(path)!r} exists already and is left untouched. Pass --overwrite to replace it, or another "
-            f"{option}."
-        )
+    """Raise before any work if a file to be written exists already, or could not be written in the end.
+
+    Raises:
+        FileExistsError: It exists.
+        InputError: Its place cannot be written to.
+    """
+    if path is None:
+        return
+    try:
+        exists = os.path.lexists(path)
+        if exists and not overwrite:
+            raise FileExistsError(
+                f"{option} {str(path)!r} exists already and is left untouched. Pass --overwrite to replace it, or "
+                f"another {option}."
+            )
+        folder = next(each for each in path.absolute().parents if each.exists())
+        writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # says it if the name is too long
+    except FileExistsError:
+        raise
+    except (OSError, ValueError) as error:  # names that are too long, or that no file can have
+        raise InputError(
+            f"{option} {str(path)[:80]!r} cannot be written: {error}. Valid: a path. Choose another."
+        ) from None
+    require(writable, option, str(path), f"a place that can be written to; {folder} is none", "choose another one.")
 
 
 def has_gpu() -> bool:
@@ -211,7 +272,9 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except _refusals() as error:
-        print(f"[flow_rl] error: {error}", file=sys.stderr)
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        print(f"[flow_rl] error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

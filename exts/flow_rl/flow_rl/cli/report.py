@@ -9,16 +9,15 @@ what model hubs read. Both may be made while the training goes on.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow_rl.cli.options import HelpFormatter, one_line_errors
+from flow_rl.cli.options import ArgumentParser, one_line_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a training, with its checkpoints")
     parser.add_argument("--license", default="other", metavar="NAME", help="licence of the policy, for its card")
     args = parser.parse_args(argv)

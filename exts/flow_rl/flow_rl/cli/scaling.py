@@ -8,7 +8,6 @@ Writes a record and a picture. Other words are those of flow-rl train, such as a
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +21,7 @@ RANKS = (1, 2, 4, 8)
 
 def main(words: Sequence[str]) -> None:
     """Measure, and write what came out."""
-    parser = argparse.ArgumentParser(
-        prog="flow-rl benchmark scaling", description=__doc__, formatter_class=options.HelpFormatter
-    )
+    parser = options.ArgumentParser(prog="flow-rl benchmark scaling", description=__doc__)
     parser.add_argument("--task", default="gym:Pendulum-v1", help="task to train on")
     parser.add_argument("--agent", default="score_flow", help="learner, see flow-rl learners")
     parser.add_argument("--num_envs", type=int, default=64, help="environments, of each rank or in all")

@@ -7,7 +7,6 @@ Observations come under the names of the task's observation groups, pictures as 
 clients need the token that is printed, or that of FLOW_RL_TOKEN; nothing is encrypted.
 """
 
-import argparse
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from flow_rl.utils.listening import LOCAL, token_for, url
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Check the input, open the policy, and serve."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=options.HelpFormatter)
+    parser = options.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="pretrained or fine-tuned policy")
     source.add_argument("--package", type=Path, help="exported policy: a folder that flow-rl export wrote")

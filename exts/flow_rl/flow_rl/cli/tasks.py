@@ -8,11 +8,10 @@ With a name, what that task is, and the commands that lead from demonstrations t
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from flow_rl.cli.learners import summary
-from flow_rl.cli.options import HelpFormatter, one_line_errors
+from flow_rl.cli.options import ArgumentParser, one_line_errors
 from flow_rl.cli.tables import print_table
 from flow_rl.configs import learners
 from flow_rl.utils.check import require_choice
@@ -32,7 +31,7 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each task that flow policies can learn, those of other packages included, or describe one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="task that is described")
     args = parser.parse_args(argv)
 

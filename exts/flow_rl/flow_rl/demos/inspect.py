@@ -16,7 +16,7 @@ import numpy as np
 from flow_rl.utils.check import require
 
 from .outliers import SHOWN, describe_outliers, describe_places
-from .reader import demo_names, filter_keys, open_demos
+from .reader import check_memory, demo_names, filter_keys, open_demos
 
 
 @dataclass
@@ -68,6 +68,7 @@ def inspect(path: str | Path) -> Inspection:
     found = Inspection(Path(path))
     with open_demos(path) as file:
         data, names = file["data"], demo_names(file, path)
+        check_memory(data, names, Path(path))
         found.filters = {key: len(chosen) for key, chosen in filter_keys(file).items()}
         marks = [bool(data[name].attrs["success"]) for name in names if "success" in data[name].attrs]
         found.successes = sum(marks) if marks else None

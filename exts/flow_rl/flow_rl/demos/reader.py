@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 
 from flow_rl.utils.check import InputError, require
+from flow_rl.utils.files import is_file, require_memory
 
 _COLLECT = "flow-rl collect --task <task> --num_demos 150 --output <file>"
 
@@ -100,7 +102,7 @@ def load_demos(
 def open_demos(path: str | Path) -> Iterator[h5py.File]:
     """Open a file of demonstrations for reading; raises :class:`DemoError` if it cannot be read, now or later."""
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise DemoError(f"demos={str(path)!r} is not a file. Collect demonstrations first: {_COLLECT}")
     try:
         with h5py.File(path, "r") as file:
@@ -111,9 +113,11 @@ def open_demos(path: str | Path) -> Iterator[h5py.File]:
                     "flow-rl collect."
                 )
             yield file
-    except DemoError:
+    except InputError:
         raise
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # of kinds that nobody lists
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # of what is written meanwhile
         if "unable to lock file" in str(error):
             raise DemoError(
                 f"demos={str(path)!r} is being written by another process. Wait until it has ended; what it has "
@@ -130,6 +134,9 @@ def filter_keys(file: h5py.File) -> dict[str, list[str]]:
     masks = file.get("mask")
     if not isinstance(masks, h5py.Group):
         return {}
+    require_memory(
+        file.filename, sum(math.prod(each.shape or ()) * 8 for each in masks.values() if isinstance(each, h5py.Dataset))
+    )
     return {
         key: [name.decode() if isinstance(name, bytes) else str(name) for name in np.ravel(masks[key][()])]
         for key in masks
@@ -170,6 +177,7 @@ def _read(
     action_dim: int | None,
 ) -> Demos:
     """Return the checked content of the episodes of these names."""
+    check_memory(data, names, path)
     episodes = [_read_episode(data[name], f"{path}:data/{name}", obs_keys) for name in names]
     widths = {"obs_dim": obs_dim or episodes[0][0].shape[1], "action_dim": action_dim or episodes[0][1].shape[1]}
     for name, (obs, actions, images) in zip(names, episodes, strict=True):
@@ -194,6 +202,19 @@ def _read(
         env_args=read_env_args(data),
         images={camera: np.concatenate([images[camera] for *_, images in episodes]) for camera in episodes[0][2]},
     )
+
+
+def check_memory(data: h5py.Group, names: Sequence[str], path: Path) -> None:
+    """Raise an InputError if episodes would not fit into memory, as files may claim that were never filled."""
+    sizes: list[int] = []
+
+    def add(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            sizes.append(math.prod(item.shape) * max(item.dtype.itemsize, 4))
+
+    for name in names:
+        data[name].visititems(add)
+    require_memory(path, sum(sizes))
 
 
 def _read_rewards(episode: h5py.Group, path: Path) -> np.ndarray:

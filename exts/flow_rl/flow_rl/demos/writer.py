@@ -13,6 +13,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+from flow_rl.utils.files import require_space
+
+SPARE = 2**18
+"""Room that a file needs besides its episodes [bytes]."""
+
 FORMAT_VERSION = 1
 """Isaac Lab's data set format: 1 means quaternions are stored as xyzw."""
 
@@ -60,7 +65,7 @@ class DemoWriter:
         more: Mapping[str, np.ndarray] | None = None,
         **attrs: bool | int | float | str,
     ) -> None:
-        """Append one episode and flush it.
+        """Append one episode and flush it; nothing is touched if there is no room for it.
 
         Args:
             obs: Observation groups, each of shape (T, ...).
@@ -70,6 +75,8 @@ class DemoWriter:
             more: Further datasets by path, such as ``next_obs/policy``.
             attrs: Facts about the episode, such as success, seed and strategy.
         """
+        arrays = [*obs.values(), actions, *(more or {}).values(), *([] if rewards is None else [rewards]), dones]
+        require_space(self.path, SPARE + 2 * sum(np.asarray(array).nbytes for array in arrays))
         file = self._open()
         # the episode is built aside and moved in one step: readers never see half of it
         episode = file.create_group("pending")

@@ -24,8 +24,8 @@ from .manual import manual
 from .package import JOINING, MANUAL, NETWORK, TORCHSCRIPT, VECTORS, PolicyPackage, write_contract
 
 RUNTIME = ("__init__.py", "deploy/__init__.py", "deploy/__main__.py", "deploy/control_loop.py", "deploy/package.py")
-RUNTIME += ("deploy/chunking.py",)
-RUNTIME += ("deploy/preprocessing.py", "deploy/runner.py", "deploy/video.py", "utils/__init__.py", "utils/check.py")
+RUNTIME += ("deploy/chunking.py", "deploy/preprocessing.py", "deploy/runner.py", "deploy/video.py")
+RUNTIME += ("utils/__init__.py", "utils/check.py", "utils/files.py")
 RUNTIME += ("deploy/commander.py", "deploy/objects.py", "deploy/observer.py", "deploy/rotations.py", "deploy/ros2.py")
 RUNTIME += tuple(
     f"deploy/franka/{name}.py" for name in ("__init__", "__main__", "arm", "driver", "gripper", "settings")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from flow_rl.utils.check import InputError, require
+from flow_rl.utils.files import TEXT, brief, require_file
 
 from .observer import ObjectPose
 
@@ -34,8 +35,7 @@ class PoseFile:
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.monotonic):
         """Open a file; ``clock`` [s] is what the poses' stamps are told on."""
         self._path, self._clock = Path(path), clock
-        if not self._path.is_file():
-            raise FileNotFoundError(f"no file {str(path)!r} with poses of objects. Valid: a JSON file.")
+        require_file(self._path, TEXT)
         self()
 
     def __call__(self) -> dict[str, ObjectPose]:
@@ -48,12 +48,14 @@ class PoseFile:
             text, written = self._path.read_text(), self._path.stat().st_mtime
         except FileNotFoundError:
             return {}
+        except ValueError as error:  # not UTF-8
+            raise InputError(f"{self._path} has no poses of objects: {brief(error)}. Remedy: write JSON.") from error
         remedy = 'give each object a "position" (3) and a "quaternion" (4), and rename files into place.'
         try:
             items = json.loads(text)
             return {name: self._pose(item, written) for name, item in items.items()}
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self._path} has no poses of objects: {error!r}. Remedy: {remedy}") from error
+        except Exception as error:  # what Python makes of numbers beyond bounds, brackets without end, and the like
+            raise InputError(f"{self._path} has no poses of objects: {brief(error)}. Remedy: {remedy}") from error
 
     def _pose(self, item: Mapping[str, Any], written: float) -> ObjectPose:
         stamp = item.get("stamp", written)

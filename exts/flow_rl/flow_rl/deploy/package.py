@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flow_rl.utils.check import require, require_choice, require_package
+from flow_rl.utils.files import TEXT, reading, require_file, require_plain_archive
 
 if TYPE_CHECKING:
     from .preprocessing import Calibration, Preprocessing
@@ -70,23 +71,28 @@ def read_contract(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f"package {str(folder)!r} has no {CONTRACT}. Valid: a folder that flow-rl export wrote."
         )
+    require_file(folder / CONTRACT, TEXT)
     data = (folder / CONTRACT).read_bytes()
     seal = _SEAL.search(data)
     intact = seal is not None and _digest(data[: seal.start()]) == seal[1].decode()
     require(intact, str(folder / CONTRACT), "changed or truncated", "the file as it was exported", _AGAIN)
-    contract = json.loads(data)
-    require(
-        contract["format"] <= FORMAT,
-        f"{folder / CONTRACT}: format",
-        contract["format"],
-        f"up to {FORMAT}, which this version of flow_rl reads",
-        f"install flow_rl {contract['flow_rl']} or newer, which wrote it.",
-    )
-    for name, digest in contract["files"].items():
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"package {str(folder)!r} lacks {name}. Remedy: {_AGAIN}")
-        same = _digest((folder / name).read_bytes()) == digest
-        require(same, str(folder / name), "changed", f"the file of SHA-256 {digest}", _AGAIN)
+    with reading(folder / CONTRACT, "a contract that flow-rl export wrote", _AGAIN):
+        contract = json.loads(data)
+        require(
+            contract["format"] <= FORMAT,
+            f"{folder / CONTRACT}: format",
+            contract["format"],
+            f"up to {FORMAT}, which this version of flow_rl reads",
+            f"install flow_rl {contract['flow_rl']} or newer, which wrote it.",
+        )
+        for name, digest in contract["files"].items():
+            within = not Path(name).is_absolute() and ".." not in Path(name).parts
+            require(within, f"{folder / CONTRACT}: files", name, "paths within the folder", _AGAIN)
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"package {str(folder)!r} lacks {name}. Remedy: {_AGAIN}")
+            with (folder / name).open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == digest
+            require(same, str(folder / name), "changed", f"the file of SHA-256 {digest}", _AGAIN)
     return contract
 
 
@@ -115,10 +121,12 @@ class PolicyPackage:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = num_threads
         options.log_severity_level = 3  # no warning that optional inputs are no constants
-        self._session = onnxruntime.InferenceSession(
-            str(self.folder / NETWORK), options, providers=["CPUExecutionProvider"]
-        )
-        self._verify()
+        with reading(self.folder, "a folder that flow-rl export wrote", _AGAIN):
+            self._session = onnxruntime.InferenceSession(
+                str(self.folder / NETWORK), options, providers=["CPUExecutionProvider"]
+            )
+            self._check()
+            self._verify()
 
     @property
     def observations(self) -> list[dict[str, Any]]:
@@ -189,8 +197,25 @@ class PolicyPackage:
         (chunks,) = self._session.run(None, inputs)
         return chunks.reshape(-1, *self.chunk_shape)
 
+    def _check(self) -> None:
+        """Raise an error unless the contract says what every reader asks of it."""
+        horizon, size = self.chunk_shape
+        actions, center = self.contract["actions"], [term["normalisation"]["center"] for term in self.observations]
+        scale = [term["normalisation"]["scale"] for term in self.observations]
+        numbers = [actions["lower"], actions["upper"], *center, *scale, [self.period]]
+        finite = all(np.isfinite(np.asarray(each, dtype=np.float64)).all() for each in numbers)
+        sizes = [int(np.prod(term["shape"])) for term in self.observations]
+        fit = sizes == list(map(len, center)) == list(map(len, scale)) and len(actions["upper"]) == size
+        start = self.contract["sampler"]["noise"]["start"]
+        names = [(term["name"], term["group"]) for term in self.observations]
+        texts = all(isinstance(word, str) for word in (self.contract["task"], *self.cameras, *sum(names, ())))
+        valid = finite and fit and texts and horizon >= 1 and self.period > 0 and isinstance(start, str)
+        require(valid, str(self.folder / CONTRACT), "inconsistent", "finite numbers whose counts agree", _AGAIN)
+        _ = self.max_latency
+
     def _verify(self) -> None:
         """Raise a ValueError unless the test vectors come out."""
+        require_plain_archive(self.folder / VECTORS)
         with np.load(self.folder / VECTORS, allow_pickle=False) as vectors:
             pictures = [vectors[f"camera.{name}"] for name in self.cameras]
             chunks = self.infer(vectors["obs"], pictures, vectors["noise"])

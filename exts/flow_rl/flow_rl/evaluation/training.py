@@ -15,6 +15,7 @@ from typing import Any
 from flow_rl.algorithms.evaluator import BEST, LOG
 from flow_rl.utils.check import InputError
 from flow_rl.utils.checkpoint import load_checkpoint
+from flow_rl.utils.files import read_text, reading, require_kind
 
 from .report import SUCCESS_TAG, Curve, read_scalars
 
@@ -57,12 +58,16 @@ class Training:
     def num_envs(self) -> int | None:
         """Environments side by side."""
         env = _read_yaml(self.folder / "params" / "env.yaml")
-        return env.get("num_envs") or (env.get("scene") or {}).get("num_envs")
+        scene = env.get("scene")
+        num = env.get("num_envs") or (scene.get("num_envs") if isinstance(scene, dict) else None)
+        return num if isinstance(num, int) else None
 
     @property
     def steps_per_iteration(self) -> int | None:
         """Control steps over all environments of one rank."""
         decisions = self.agent.get("num_steps_per_env")
+        if not isinstance(decisions, int):
+            return None
         return self.num_envs and decisions and decisions * self.num_envs * self.described["policy"]["horizon"]
 
     @cached_property
@@ -79,7 +84,15 @@ class Training:
     def evaluations(self) -> list[dict[str, Any]]:
         """Evaluations without exploration in the order in which they were made."""
         path = self.folder / LOG
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        if not path.is_file():
+            return []
+        valid, remedy = "an evaluation a line, in JSON", "remove the line that is damaged."
+        lines = read_text(path, valid, remedy).splitlines()
+        with reading(path, valid, remedy):
+            found = [json.loads(line) for line in lines]
+        for entry in found:
+            require_kind(entry, dict, path, valid, remedy)
+        return found
 
     @property
     def title(self) -> str:
@@ -100,4 +113,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else node.value
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", plain)
-    return (yaml.load(path.read_text(), Loader) or {}) if path.is_file() else {}  # noqa: S506 - a safe loader
+    if not path.is_file():
+        return {}
+    valid, remedy = "a configuration that training wrote", "restore it, or remove it to go without."
+    text = read_text(path, valid, remedy)
+    with reading(path, valid, remedy):
+        values = yaml.load(text, Loader) or {}  # noqa: S506 - a safe loader
+    require_kind(values, dict, path, valid, remedy)
+    return values

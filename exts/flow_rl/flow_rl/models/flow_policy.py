@@ -14,6 +14,8 @@ from torch import nn
 from flow_rl.nn import MinMaxNormalizer, ResidualHead, TimeEmbedding, VelocityField, make_backbone, make_selector
 from flow_rl.policies import Interface, open_policy
 from flow_rl.utils.check import require, require_choice
+from flow_rl.utils.checkpoint import AGAIN, WRITTEN
+from flow_rl.utils.files import reading
 
 from .base_sampler import BaseSampler
 from .denoising_sampler import DenoisingSampler
@@ -152,9 +154,23 @@ class FlowPolicy(nn.Module):
     @classmethod
     def from_checkpoint(cls, checkpoint: dict, device: str | torch.device = "cpu") -> FlowPolicy:
         """Policy of a checkpoint that :func:`flow_rl.utils.checkpoint.load_checkpoint` has read, in evaluation mode."""
-        policy = cls.from_settings(checkpoint["flow_rl"]["policy"])
-        policy.load_state_dict(checkpoint["actor_state_dict"])
+        settings, states = checkpoint["flow_rl"]["policy"], checkpoint["actor_state_dict"]
+        with reading("the checkpoint's policy", WRITTEN, AGAIN):
+            cls._check_size(settings, states)
+            policy = cls.from_settings(settings)
+            policy.load_state_dict(states)
         return policy.to(device).eval()
+
+    @classmethod
+    def _check_size(cls, settings: dict, states: dict) -> None:
+        """Raise an InputError before memory is taken if settings promise larger networks than there are numbers for."""
+        if (settings.get("base") or {}).get("source") is not None:  # which is opened, and not for nothing
+            return
+        with torch.device("meta"):
+            promised = sum(value.nbytes for value in cls.from_settings(settings).state_dict().values())
+        stored = sum(value.untyped_storage().nbytes() for value in states.values())
+        valid = f"settings of a policy of {stored:,} bytes, which the file holds"
+        require(promised <= 2 * stored + 2**20, "the checkpoint's policy", f"{promised:,} bytes", valid, AGAIN)
 
     @property
     def settings(self) -> dict:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.files import brief, reading
 
 from .frozen import FrozenPolicy, Interface, chunks
 from .own import digest
@@ -58,7 +59,8 @@ class TorchScriptPolicy(_Probed):
         """Read the file; the caller knows that it may run."""
         path = Path(settings.source).expanduser()
         self.name, self.digest = f"TorchScript file {path}", digest(path)
-        self._module = torch.jit.load(path, map_location="cpu").eval()
+        with reading(path, "a program that torch.jit.save wrote", "make it again."):
+            self._module = torch.jit.load(path, map_location="cpu").eval()
         for parameter in self._module.parameters():
             parameter.requires_grad_(False)
         arguments = self._module.forward.schema.arguments[1:]
@@ -93,7 +95,9 @@ class OnnxPolicy(_Probed):
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of classes that onnxruntime does not promise
-            raise InputError(f"{self.name} cannot be read ({error}). Valid: a model that onnxruntime runs.") from error
+            raise InputError(
+                f"{self.name} cannot be read ({brief(error)}). Valid: a model that onnxruntime runs."
+            ) from error
         nodes = self._session.get_inputs()
         self._inputs = _Inputs([node.name for node in nodes], interface, self.name)
         self._names, self._types = [node.name for node in nodes], [KINDS.get(node.type) for node in nodes]
@@ -105,7 +109,8 @@ class OnnxPolicy(_Probed):
             shape = self._session.get_inputs()[self._inputs.names.index("noise")].shape[1:]
             told = all(isinstance(size, int) for size in shape)
             self.noise_shape = tuple(shape) if told else (interface.horizon * interface.action_dim,)
-        self._probe(interface)
+        with reading(path, "a model that acts on observations of this task", "export it again."):
+            self._probe(interface)
 
     def __call__(self, obs: Mapping[str, torch.Tensor], noise: torch.Tensor | None = None) -> torch.Tensor:
         """Chunks (B, H, A), on the CPU."""

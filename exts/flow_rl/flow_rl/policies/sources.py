@@ -120,17 +120,18 @@ def check_fits(policy: FrozenPolicy, interface: Interface) -> None:
 
 def _is_torchscript(path: Path) -> bool:
     """Whether a file of PyTorch holds a program beside its tensors."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, whoever reads it says so
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def _refuse_lerobot(folder: Path) -> None:
     """Say what to do with a policy of LeRobot."""
     try:
         kind = json.loads((folder / "config.json").read_text())["type"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return
     raise InputError(
         f"{FIELD}source = {str(folder)!r} is a policy of LeRobot ({kind}), whose package asks for an older numpy than "

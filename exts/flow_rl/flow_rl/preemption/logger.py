@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from flow_rl.ranks.logger import RankLogger
+from flow_rl.utils.files import brief
 
 from .curves import continue_curves
 
@@ -23,12 +26,14 @@ class RunLogger(RankLogger):
         began: Iteration with which the run began, before all interruptions.
         after_step: Called after each decision.
         after_iteration: Called with the number of an iteration when its row is written.
+        lossy: Whether rows could not be written.
     """
 
     first_row: int | None = None
     began: int | None = None
     after_step: Callable[[], None] | None = None
     after_iteration: Callable[[int], None] | None = None
+    lossy = False
 
     def init_logging_writer(self) -> None:
         """Open the curves, where they are to go on if there are some."""
@@ -50,14 +55,31 @@ class RunLogger(RankLogger):
 
     def log(self, it: int, start_it: int, **numbers: Any) -> None:
         """Write an iteration's row; what is left to do is reckoned from the speed since the run began."""
-        super().log(it=it, start_it=start_it if self.began is None else self.began, **numbers)
+        with self._surviving():
+            super().log(it=it, start_it=start_it if self.began is None else self.began, **numbers)
         if self.after_iteration is not None:
             self.after_iteration(it)
 
     def flush(self) -> None:
         """Let all rows reach their files."""
         if hasattr(self.writer, "flush"):
-            self.writer.flush()
+            with self._surviving():
+                self.writer.flush()
+
+    @contextlib.contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Go on without rows that cannot be written, on a full disk for instance, with curves opened anew."""
+        try:
+            yield
+        except OSError as error:
+            if not self.lossy:
+                print(f"[flow_rl] warning: curves in {self.log_dir} lack rows ({brief(error)}). Training goes on.")
+            self.lossy = True
+            if isinstance(self.writer, SummaryWriter):  # whose thread has ended
+                with contextlib.suppress(OSError):
+                    self.writer.close()
+                with contextlib.suppress(OSError):
+                    self.writer = SummaryWriter(log_dir=self.log_dir, flush_secs=10)
 
     def state_dict(self) -> dict[str, Any]:
         """Sums and clocks, as tensors and plain values."""

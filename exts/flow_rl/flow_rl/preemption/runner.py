@@ -16,7 +16,8 @@ from rsl_rl.env import VecEnv
 from flow_rl.algorithms.base import FlowAlgorithm
 from flow_rl.algorithms.evaluator import LOG
 from flow_rl.ranks.runner import RankRunner
-from flow_rl.utils.check import require, require_package
+from flow_rl.utils.check import InputError, require, require_package
+from flow_rl.utils.files import brief
 
 from .folder import claim, clear_partial, cut_lines, intact_checkpoints
 from .logger import RunLogger
@@ -57,6 +58,8 @@ class PreemptibleRunner(RankRunner):
         """Numbers of iterations with which the run began, and that lie behind."""
         self.kept: Path | None = None
         """Newest checkpoint of this run."""
+        self.unwritten: Path | None = None
+        """Checkpoint that could not be written and is still due."""
         self.same_episodes = False
         """Whether the environments have gone on where they were."""
         self.lock: IO[str] | None = None
@@ -91,12 +94,27 @@ class PreemptibleRunner(RankRunner):
                 super().learn(left, init_at_random_ep_len and not self.same_episodes)
             except Stopped:
                 self._leave()
+        self._require_written()
 
     def save(self, path: str, infos: dict | None = None) -> None:
-        """Write a checkpoint, whole or not at all, when all rows that lead to it are written."""
+        """Write a checkpoint, whole or not at all, when all rows that lead to it are written.
+
+        If that fails, because the disk is full or a network's is gone, training goes on, and the next iteration's is
+        written instead.
+        """
         self.logger.flush()
-        super().save(path, (infos or {}) | {"run": self._state()})
-        self.kept = Path(path)
+        try:
+            super().save(path, (infos or {}) | {"run": self._state()})
+        except OSError as error:
+            self.unwritten = Path(path)
+            newest = f"the newest is {self.kept}" if self.kept else "there is none yet"
+            print(
+                f"[flow_rl] warning: checkpoint {path} could not be written ({brief(error)}); {newest}. Training goes "
+                "on, and tries again after the next iteration.",
+                flush=True,
+            )
+            return
+        self.kept, self.unwritten = Path(path), None
 
     def load(
         self, path: str, load_cfg: dict | None = None, strict: bool = True, map_location: str | None = None
@@ -187,6 +205,8 @@ class PreemptibleRunner(RankRunner):
     def _check_signal(self, iteration: int) -> None:
         """Stop after an iteration if any rank has been asked to."""
         self.done, asked = iteration + 1, self.preemption.asked
+        if self.unwritten is not None:
+            self.save(str(self.unwritten.with_name(f"model_{iteration}.pt")))
         if self.is_distributed:
             flag = torch.tensor(float(asked), device=self.device)
             torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
@@ -203,7 +223,17 @@ class PreemptibleRunner(RankRunner):
         self.logger.stop_logging_writer()
         if self.is_distributed:
             torch.distributed.barrier()  # a rank that ends takes the others with it, also the one that writes
+        self._require_written()
         raise SystemExit(EXIT_CODE)
+
+    def _require_written(self) -> None:
+        """Raise an InputError if the last checkpoint is not there."""
+        if self.unwritten is not None:
+            newest = f"What is there is {self.kept}" if self.kept else "None was written before"
+            raise InputError(
+                f"{self.unwritten} could not be written, and training has ended. {newest}. Remedy: make room, and go "
+                "on from there."
+            )
 
     def _keep(self) -> str:
         """Keep the last iteration; returns what there is, and how to go on with it."""
@@ -215,5 +245,7 @@ class PreemptibleRunner(RankRunner):
             return "stopped in the first iteration, nothing is written; repeat the same command"
         if path != self.kept and self.logger.writer is not None:
             self.save(str(path))
+        if self.unwritten is not None:
+            return f"stopped after {self.done} iterations, and {path} could not be written"
         go_on = "repeat the same command" if again else f"go on with --checkpoint {path}"
         return f"stopped after {self.done} iterations, {path} is written; {go_on}"

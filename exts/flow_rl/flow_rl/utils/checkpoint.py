@@ -16,9 +16,13 @@ from pathlib import Path
 import torch
 
 from .check import InputError
+from .files import is_file, reading, require_kind, require_plain_archive
 
 FORMAT = 1
 """Version of the description; it changes when older files can no longer be read."""
+
+WRITTEN, AGAIN = "what flow-rl pretrain or training writes", "make it again with flow-rl pretrain."
+"""What files should hold, and what to do if they do not."""
 
 FORMER_SETTINGS = ("obs_groups", "image_shapes", "action_dim", "horizon", "num_flow_steps", "hidden_dims", "activation")
 FORMER_SETTINGS += ("time_embedding_dim", "prediction", "initial_noise", "obs_scaling", "intermediate_clip", "obs_clip")
@@ -93,17 +97,26 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> dic
         InputError: The file is damaged or no checkpoint of flow_rl.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise FileNotFoundError(f"--checkpoint {path} does not exist. Make one with flow-rl pretrain.")
     try:
+        require_plain_archive(path)
         checkpoint = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"--checkpoint {path} cannot be read: it is truncated, or not a file of tensors and plain values only "
             f"({type(error).__name__}). Valid: files written by flow-rl pretrain or by training. Make it again."
         ) from error
     check_foreign(checkpoint, str(path))
-    return upgraded(checkpoint)
+    with reading(path, WRITTEN, AGAIN):
+        checkpoint = upgraded(checkpoint)
+        policy = checkpoint["flow_rl"]["policy"]
+        for value in (policy, policy.get("base") or {}, policy["obs_groups"], policy.get("image_shapes") or {}):
+            require_kind(value, dict, path, WRITTEN, AGAIN)
+        require_kind(policy["horizon"], int, path, WRITTEN, AGAIN)
+    return checkpoint
 
 
 def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
@@ -113,6 +126,12 @@ def check_foreign(checkpoint: object, origin: str = "the checkpoint") -> None:
             f"{origin} holds no flow policy. Valid: checkpoints written by flow-rl pretrain or by a learner. "
             "Make one with flow-rl pretrain."
         )
+    for name in ("flow_rl", "actor_state_dict"):
+        if not isinstance(checkpoint[name], dict):
+            raise InputError(
+                f"{origin} is damaged: {name} is a {type(checkpoint[name]).__name__}. "
+                "Make it again with flow-rl pretrain."
+            )
     if checkpoint["flow_rl"].get("format") != FORMAT:
         raise InputError(
             f"{origin} has format {checkpoint['flow_rl'].get('format')}; this version of flow_rl reads {FORMAT}. "
