@@ -138,3 +138,16 @@ class Judge:
             for path in self._folder.rglob("*")
             if not path.is_symlink() and path.is_file()
         }
+
+
+def try_bytes(judge: Judge, path: Path, call, rng: random.Random, flips: int = 3) -> None:
+    """Call with each kind of damage in the place of a good file, and with what is no file; puts it back."""
+    good = path.read_bytes()
+    for what, content in damaged(good, rng, flips):
+        path.write_bytes(content)
+        judge(f"{path.name} {what}", call, must_fail=not what.startswith("changed"))
+    path.unlink()
+    for what in no_files(path):
+        judge(f"{path.name} is {what}", call)
+    path.write_bytes(good)
+    judge("the good file", call, must_fail=False)

@@ -100,7 +100,7 @@ def read_record(path: Path) -> dict[str, Any]:
     if missing := sorted(set(REQUIRED) - set(record)):
         raise InputError(f"{path} is no record: it lacks {', '.join(missing)}. Remedy: {REMEDY}")
     points = {"curve": record["curve"], "final": [record["final"]]}
-    points["base"] = [evaluation for evaluation in [(record.get("base") or {}).get("evaluation")] if evaluation]
+    points["base"] = [record["base"]] if record.get("base") else []
     _check_kinds(path, "", record, REQUIRED)
     for name, several in points.items():
         for point in several:

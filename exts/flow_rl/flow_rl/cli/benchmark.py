@@ -166,12 +166,15 @@ def report(words: Sequence[str]) -> None:
         from flow_rl.benchmark.report import write_report
         from flow_rl.benchmark.tables import fill
         from flow_rl.utils.check import require
+        from flow_rl.utils.files import reading
 
         records = read_records(args.records, args.suites)
         require(bool(records), "--records", str(args.records), "a folder with records", "run flow-rl benchmark lift.")
-        for path in args.fill:
-            fill(path, records)
-        print(f"[flow_rl] open {write_report(records, args.output)}")
+        remedy = "remove the record that is damaged, and run its suite again."
+        with reading(args.records, "records of flow-rl benchmark", remedy):
+            for path in args.fill:
+                fill(path, records)
+            print(f"[flow_rl] open {write_report(records, args.output)}")
 
 
 def status(words: Sequence[str]) -> None:
