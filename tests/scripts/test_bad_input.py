@@ -154,7 +154,7 @@ def test_collect_refuses(script, demos, words, message):
     [
         ("record", ["--formats", "mp4,gif"], r"--formats = 'gif'.*'mp4', 'page', 'rrd'"),
         ("record", ["--formats", "rrd", "--output", "."], r"episode\.rrd' exists already.*--overwrite"),
-        ("record", ["--particles", "-1"], r"--particles = -1.*0 or more"),
+        ("record", ["--particles", "-1"], r"--particles: -1.*0 or more"),
         ("watch", ["--viz", "rerun"], r"--viz = .*rerun.*Remedy: leave it out"),
         ("watch", ["env.sim.dtt=3"], "'env.sim.dtt=3' names no field"),
     ],

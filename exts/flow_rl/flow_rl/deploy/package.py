@@ -208,7 +208,7 @@ class PolicyPackage:
         fit = sizes == list(map(len, center)) == list(map(len, scale)) and len(actions["upper"]) == size
         start = self.contract["sampler"]["noise"]["start"]
         names = [(term["name"], term["group"]) for term in self.observations]
-        texts = all(isinstance(word, str) for word in (self.contract["task"], *self.cameras, *sum(names, ())))
+        texts = all(isinstance(word, str) for word in (*self.cameras, *sum(names, ())))
         valid = finite and fit and texts and horizon >= 1 and self.period > 0 and isinstance(start, str)
         require(valid, str(self.folder / CONTRACT), "inconsistent", "finite numbers whose counts agree", _AGAIN)
         _ = self.max_latency
