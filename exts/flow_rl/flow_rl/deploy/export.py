@@ -120,7 +120,8 @@ def _write_networks(policy: FlowPolicy, folder: Path) -> None:
     To the graph's inputs :data:`.package.JOINING` are added, which have no effect unless they are given.
     """
     onnx_ir = require_package("onnx_ir", "onnx-ir", "export")
-    torch.jit.script(policy.as_jit().eval()).save(folder / TORCHSCRIPT)
+    # not `save`, whose writer ends the process where a disk is full
+    (folder / TORCHSCRIPT).write_bytes(torch.jit.script(policy.as_jit().eval()).save_to_buffer())
     twin = policy.as_onnx().eval()
     # two of each, because a batch of one would be taken for a constant
     inputs = tuple(torch.cat((tensor, tensor)) for tensor in twin.get_dummy_inputs())
