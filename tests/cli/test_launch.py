@@ -17,7 +17,7 @@ from flow_rl.utils.checkpoint import save_checkpoint
 def upon_a_base(tmp_path):
     """A checkpoint that says it was learnt upon a policy server."""
     base = {"source": "ws://127.0.0.1:1", "execute_code": True, "deadline": 10.0, "digest": None}
-    policy = {"horizon": 4, "base": base}
+    policy = {"horizon": 4, "base": base, "obs_groups": {}}
     description = {"format": 1, "stage": "finetune", "learner": "residual", "policy": policy}
     save_checkpoint(tmp_path / "model.pt", {"flow_rl": description, "actor_state_dict": {}})
     return tmp_path / "model.pt"

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flow_rl.cli.overrides import given
 from flow_rl.utils.check import InputError, require, require_device
@@ -57,8 +57,9 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(*args, formatter_class=formatter_class, **how)
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        """Turn a word into a value, as the base does."""
-        if action.type is not None and not arg_string.strip() or "\0" in arg_string or len(arg_string) > LONGEST:
+        """Turn a word into a value, as the base does; also what holds without an option, where that is a word."""
+        empty = action.type is not None and not arg_string.strip() and arg_string != action.default
+        if empty or "\0" in arg_string or len(arg_string) > LONGEST:
             raise argparse.ArgumentError(action, f"{arg_string[:40]!r} is no value. Valid: a word, or leave it out")
         return super()._get_value(action, arg_string)
 
@@ -272,10 +273,15 @@ def one_line_errors() -> Iterator[None]:
     try:
         yield
     except _refusals() as error:
-        if os.environ.get(DEBUG):
-            traceback.print_exception(error)
-        print(f"[flow_rl] error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(error)
+
+
+def refuse(error: Exception, message: str | None = None) -> NoReturn:
+    """End the command with what an error says, or a better message, in one line; ``--debug`` shows its traceback."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    print(f"[flow_rl] error: {' '.join((message or str(error)).split())}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def _refusals() -> tuple[type[Exception], ...]:

@@ -14,7 +14,6 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import NoReturn
 
 import gymnasium as gym
 
@@ -130,14 +129,15 @@ def one_line_refusals(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        _refuse(str(error))
-    except pickle.UnpicklingError:
+        options.refuse(error)
+    except pickle.UnpicklingError as error:
         parser = argparse.ArgumentParser(add_help=False)
         parser.add_argument("--checkpoint", default="(the newest)")
         checkpoint = parser.parse_known_args(words)[0].checkpoint
-        _refuse(
+        options.refuse(
+            error,
             f"--checkpoint {checkpoint} is refused, nothing in it was executed: it holds more than tensors and plain "
-            "values. Valid: files written by flow-rl pretrain or by training. Make it again."
+            "values. Valid: files written by flow-rl pretrain or by training. Make it again.",
         )
 
 
@@ -181,11 +181,6 @@ def _has_learners(task: str) -> bool:
     """Whether a registered task, perhaps of another package, offers one of our learners."""
     spec = gym.registry.get(task)
     return spec is not None and any(f"{name}_cfg_entry_point" in spec.kwargs for name in learners())
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"[flow_rl] error: {message}", file=sys.stderr)
-    raise SystemExit(2) from None
 
 
 def _inside(launch_simulation, refusals, host_address):
