@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import isaaclab.utils.math as math_utils
 from isaaclab.utils.math import matrix_from_quat, quat_from_angle_axis, quat_mul, random_orientation
 
-from flow_rl_tasks.mdp.pose_action import Rot6dPoseAction, quat_from_rot6d, step_towards
+from flow_rl_tasks.mdp.pose_action import Rot6dPoseAction, quat_from_matrix, quat_from_rot6d, step_towards
 
 DOWN = torch.tensor((1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
 """Columns of a gripper that points down."""
@@ -32,6 +33,18 @@ def angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Angle between orientations, exact for small ones too, shape (E,)."""
     apart = torch.minimum((a - b).norm(dim=1), (a + b).norm(dim=1))
     return 4.0 * torch.asin((apart / 2).clamp(max=1.0))
+
+
+def test_quaternions_are_isaac_labs():
+    """Also where a trace or a part is nothing: half turns, and small turns from them."""
+    torch.manual_seed(0)
+    axes = torch.eye(3).repeat_interleave(3, dim=0)
+    turns = torch.tensor((0.0, math.pi, math.pi - 1e-3)).repeat(3)
+    quat = torch.cat((random_orientation(256, "cpu"), quat_from_angle_axis(turns, axes)))
+    matrix = matrix_from_quat(quat)
+    ours = quat_from_matrix(matrix)
+    assert torch.allclose(ours, math_utils.quat_from_matrix(matrix), atol=1e-6)
+    assert angle(ours, quat).max() < 1e-3
 
 
 def test_six_numbers_give_back_the_orientation(quat):

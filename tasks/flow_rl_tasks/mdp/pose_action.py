@@ -15,7 +15,6 @@ from isaaclab.utils.math import (
     matrix_from_quat,
     quat_conjugate,
     quat_from_angle_axis,
-    quat_from_matrix,
     quat_mul,
     quat_unique,
 )
@@ -119,6 +118,25 @@ def quat_from_rot6d(rot6d: torch.Tensor) -> torch.Tensor:
     across = torch.linalg.cross(x, smallest)
     y = torch.nn.functional.normalize(torch.where(y.norm(dim=1, keepdim=True) > 1e-6, y, across), dim=1)
     return quat_from_matrix(torch.stack((x, y, torch.linalg.cross(x, y)), dim=2))
+
+
+def quat_from_matrix(matrix: torch.Tensor) -> torch.Tensor:
+    """Orientation (x, y, z, w) of rotation matrices, shapes (E, 4) and (E, 3, 3).
+
+    Rows of q q^T, which are linear in the matrix, are all multiples of q; the longest is divided by its length. Isaac
+    Lab's function gives the same, but indexes by masks, for which the host waits.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(1) for row in matrix.unbind(1))
+    rows = (
+        (1 + xx - yy - zz, xy + yx, xz + zx, zy - yz),
+        (xy + yx, 1 - xx + yy - zz, yz + zy, xz - zx),
+        (xz + zx, yz + zy, 1 - xx - yy + zz, yx - xy),
+        (zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz),
+    )
+    outer = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    longest = outer.diagonal(dim1=1, dim2=2).argmax(dim=1)
+    row = outer.gather(1, longest[:, None, None].expand(-1, 1, 4)).squeeze(1)
+    return torch.nn.functional.normalize(row, dim=1)
 
 
 def bounded(shift: torch.Tensor, max_step: float | torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@
 from .learners import check_learner, make_runner, small_config
 from .point_mass import FilmedPointMass, PointMass
 from .tasks import check_task, first_episodes, make_env
+from .waits import host_waits
 
 __all__ = [
     "FilmedPointMass",
@@ -13,6 +14,7 @@ __all__ = [
     "check_learner",
     "check_task",
     "first_episodes",
+    "host_waits",
     "make_env",
     "make_runner",
     "small_config",
