@@ -10,7 +10,7 @@ UV_VERSION=0.13.8
 MIN_DISK_GB=${FLOW_RL_MIN_DISK_GB:-10}
 
 # The commands of flow-rl, here so that help needs no environment.
-COMMANDS="collect data pretrain train evaluate compare play watch record serve export leapp report benchmark demo bandit tasks learners new doctor"
+COMMANDS="collect data pretrain train evaluate compare play watch record serve export leapp report benchmark demo bandit tasks learners new doctor completion"
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 tool=$root/.tool
@@ -107,6 +107,11 @@ setup() {
         say "the environment is ready"
     ) 9>"$tool/lock"
 }
+
+if [[ -n ${_ARGCOMPLETE:-} ]]; then # a shell asks how a command line may go on
+    [[ ! -x $venv/bin/python ]] || exec "$venv/bin/python" -m flow_rl.cli.main
+    exit
+fi
 
 case ${1:---help} in
     -h | --help | help) usage; exit ;;

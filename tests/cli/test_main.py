@@ -17,6 +17,7 @@ from flow_rl.cli import doctor, learners, main, options, tasks
 from flow_rl.configs import learners as find_learners
 
 OPTIONS = {
+    "completion": ["{bash,zsh,fish}", "(default: bash)"],
     "collect": ["--task", "--num_envs", "--num_demos", "--quality", "--keep", "--output", "--overwrite"],
     "data": ["{info,check,filter,convert,replay}"],
     "pretrain": ["--task", "--seed", "--device", "--demos", "--obs_keys", "--output", "--logger"],

@@ -23,12 +23,12 @@ from flow_rl.utils.check import require, require_choice
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each learner, those of other packages included, or for each setting of one."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="learner whose settings are listed")
+    parser.add_argument("learner", nargs="?", metavar="NAME", help="learner whose settings are listed")
     parser.add_argument("--task", metavar="TASK", help="task whose settings of the learner are listed")
     parser.add_argument("--presets", nargs="+", default=[], metavar="NAME", help="presets of the task, such as paper")
     args = parser.parse_args(argv)
     found = learners()
-    if args.name is None:
+    if args.learner is None:
         if args.task or args.presets:
             parser.error("--task and --presets ask for the NAME of a learner")
         print_table(
@@ -36,9 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         return
     with one_line_errors():
-        require_choice("learner", args.name, sorted(found))
+        require_choice("learner", args.learner, sorted(found))
         require(args.task or not args.presets, "--presets", args.presets, "those of a task", "name it with --task.")
-        show(args.name, args.task, args.presets)
+        show(args.learner, args.task, args.presets)
 
 
 def show(name: str, task: str | None, presets: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from flow_rl.cli import preemption
-from flow_rl.cli.options import DEBUG, has_gpu, one_line_errors
+from flow_rl.cli.options import COMPLETING, DEBUG, has_gpu, one_line_errors
 from flow_rl.ranks import launcher
 from flow_rl.utils.names import is_gym
 
@@ -40,6 +40,7 @@ COMMANDS = {
     "learners": "list the learners",
     "new": "write a package of your own that adds a learner, a task or a furniture",
     "doctor": "check what is installed on this machine",
+    "completion": "print what a shell needs to complete all this",
 }
 """What each command does; all but the stock ones are modules of this package."""
 
@@ -49,6 +50,10 @@ STOCK = ("train", "play", "leapp")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command of the command line."""
+    if COMPLETING in os.environ:
+        from flow_rl.cli import completion
+
+        completion.complete(COMMANDS, STOCK)
     words = list(sys.argv[1:] if argv is None else argv)
     if "--debug" in words:
         words.remove("--debug")
@@ -83,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def usage() -> str:
     """Return what ``flow-rl --help`` prints."""
-    listed = "\n".join(f"  {name:10}{text}" for name, text in COMMANDS.items())
+    listed = "\n".join(f"  {name:12}{text}" for name, text in COMMANDS.items())
     return (
         f"usage: flow-rl COMMAND [arguments]\n\n{listed}\n\nflow-rl COMMAND --help lists the arguments of a command.\n"
         + ("--debug shows where in the program an error comes from.")

@@ -33,6 +33,9 @@ LONGEST = 4096
 DEBUG = "FLOW_RL_DEBUG"
 """Environment variable that shows where a refusal comes from, set by ``--debug``."""
 
+COMPLETING = "_ARGCOMPLETE"
+"""Environment variable that argcomplete sets where a shell asks how a command line may go on."""
+
 SAMPLING = {"random": "random_noise_ode", "zero": "zero_noise_ode", "stochastic": "stochastic"}
 """Choices of ``--sampling``, and their names in results."""
 
@@ -52,9 +55,20 @@ class ArgumentParser(argparse.ArgumentParser):
     an option asks for is checked by its command.
     """
 
+    completing = False
+
     def __init__(self, *args, formatter_class: type[argparse.HelpFormatter] = HelpFormatter, **how):
         """Create the parser."""
         super().__init__(*args, formatter_class=formatter_class, **how)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Read a command line, or tell the shell how it may go on."""
+        if COMPLETING in os.environ and not self.completing:
+            from flow_rl.cli import completion
+
+            self.completing = True  # argcomplete reads command lines with the parser itself
+            completion.offer(self)
+        return super().parse_known_args(args, namespace)
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         """Turn a word into a value, as the base does; also what holds without an option, where that is a word."""

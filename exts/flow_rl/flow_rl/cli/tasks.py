@@ -32,19 +32,19 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> None:
     """Print a row for each task that flow policies can learn, those of other packages included, or describe one."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="task that is described")
+    parser.add_argument("task", nargs="?", metavar="NAME", help="task that is described")
     args = parser.parse_args(argv)
 
     import gymnasium as gym
 
     load_tasks()
     tasks = {name: spec for name, spec in gym.registry.items() if "pretrain_cfg_entry_point" in (spec.kwargs or {})}
-    if args.name is None:
+    if args.task is None:
         print_table(HEAD, [row(tasks[name]) for name in sorted(tasks)])
         return
     with one_line_errors():
-        require_choice("task", args.name, sorted(tasks))
-        show(tasks[args.name])
+        require_choice("task", args.task, sorted(tasks))
+        show(tasks[args.task])
 
 
 def show(spec) -> None:
