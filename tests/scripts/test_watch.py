@@ -5,7 +5,6 @@
 
 import contextlib
 import ctypes.util
-import os
 import shutil
 import signal
 import socket
@@ -145,5 +144,8 @@ def test_the_viewer_opens_and_moves(policy):
                 while np.mean(np.abs(look(page, "viewer").astype(float) - before)) < 0.1:
                     assert time.monotonic() < end, "nothing moves"
         finally:
-            os.kill(viewer.pid, signal.SIGINT)
-            viewer.wait(60)
+            viewer.send_signal(signal.SIGINT)
+            try:
+                viewer.wait(60)
+            finally:
+                viewer.kill()  # or leaving the block would wait for it without end
